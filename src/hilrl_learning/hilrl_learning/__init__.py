@@ -1,0 +1,1 @@
+"""Reinforcement learning: algorithms, replay, actor and learner."""

@@ -1,0 +1,1 @@
+"""Camera crops for policies and reward classifiers."""

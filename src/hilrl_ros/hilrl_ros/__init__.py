@@ -1,0 +1,1 @@
+"""What all hilrl nodes share: parameters, image conversion, stamps, QoS, main."""

@@ -1,0 +1,36 @@
+"""The one `main` of every node: start, spin, leave cleanly."""
+
+import sys
+from collections.abc import Callable
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+
+
+def run_node(factory: Callable[[], Node]) -> None:
+    """Spin the node that `factory` builds until SIGINT, SIGTERM or `rclpy.shutdown()`.
+
+    A ValueError while it is built (a bad parameter or file) is printed as one line and exits with 2.
+    A node with a `close()` method gets it called before it is destroyed.
+    """
+    rclpy.init()
+    node = None
+    try:
+        node = factory()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except ValueError as error:
+        if node is not None:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    finally:
+        if node is not None:
+            if hasattr(node, "close"):
+                node.close()
+            node.destroy_node()
+        rclpy.try_shutdown()

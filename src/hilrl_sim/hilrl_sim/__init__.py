@@ -1,0 +1,1 @@
+"""A MuJoCo SO-101 that speaks the topics of the real arm and cameras."""

@@ -1,0 +1,1 @@
+"""Operators: the intervention mux, the keyboard and the scripted operator."""
