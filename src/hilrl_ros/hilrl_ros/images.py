@@ -41,14 +41,11 @@ def to_array(message: Image) -> NDArray[np.uint8]:
     """
     channels = CHANNELS.get(message.encoding)
     if channels is None:
-        raise ValueError(
-            f"image encoding: expected one of {sorted(CHANNELS)}, got {message.encoding!r}"
-        )
+        raise ValueError(f"image encoding: expected one of {sorted(CHANNELS)}, got {message.encoding!r}")
     row_bytes = message.width * channels
     if message.step < row_bytes:
         raise ValueError(
-            f"image step: expected at least {row_bytes} bytes for width {message.width}, "
-            f"got {message.step}"
+            f"image step: expected at least {row_bytes} bytes for width {message.width}, got {message.step}"
         )
     expected = message.height * message.step
     if message.height == 0 or message.width == 0 or len(message.data) != expected:

@@ -13,9 +13,7 @@ SENSOR_DATA = qos_profile_sensor_data
 
 
 def _reliable(depth: int) -> QoSProfile:
-    return QoSProfile(
-        reliability=ReliabilityPolicy.RELIABLE, history=HistoryPolicy.KEEP_LAST, depth=depth
-    )
+    return QoSProfile(reliability=ReliabilityPolicy.RELIABLE, history=HistoryPolicy.KEEP_LAST, depth=depth)
 
 
 # Cameras publish reliably so that a lockstep loop does not wait for a dropped frame; subscribers on a
