@@ -130,6 +130,11 @@ class LockstepSync:
         """The tick that became whole last."""
         return next(reversed(self._whole.values()), None)
 
+    def forget(self) -> None:
+        """What came so far belongs to a scene that is over."""
+        self._parts.clear()
+        self._whole.clear()
+
     def _add(self, stamp_ns: int, part: str, value: object) -> Tick | None:
         if stamp_ns in self._whole:
             return None
@@ -171,6 +176,7 @@ class RealTimeSync:
         self._names = [*(f"image_crop[{name}]" for name in spec.cameras), "joint_states", "ee_state"]
         self._reward = 0.0
         self._success = False
+        self._taken: Tick | None = None
 
     def add_image(self, camera: str, message: Image, now_s: float) -> None:
         """`now_s`: a monotonic clock, as for all others. Raises ValueError as in lockstep."""
@@ -195,20 +201,25 @@ class RealTimeSync:
         """The tick of this moment, or None and why there is none.
 
         Its stamp is that of the joint state; its reward is of what came since the last tick taken.
+        Until there is a new joint state it is the same tick again.
         """
         if reason := self._stale(now_s):
             return None, reason
         joints = self._newest["joint_states"]
+        if self._taken is not None and self._taken.observation.stamp_ns == joints.stamp_ns:
+            return self._taken, ""
         ee = self._newest["ee_state"].value
         frames = [self._newest[f"image_crop[{camera}]"].value for camera in self._spec.cameras]
         observation = _observation(joints.stamp_ns, joints.value, ee, frames)
-        tick = Tick(observation, self._reward, self._success, ee.holding)
-        self.forget_reward()
-        return tick, ""
-
-    def forget_reward(self) -> None:
-        """What was estimated so far belongs to a scene that is over."""
+        self._taken = Tick(observation, self._reward, self._success, ee.holding)
         self._reward, self._success = 0.0, False
+        return self._taken, ""
+
+    def forget(self) -> None:
+        """What came so far belongs to a scene that is over."""
+        self._newest.clear()
+        self._reward, self._success = 0.0, False
+        self._taken = None
 
     def _set(self, name: str, value: object, message: object, now_s: float) -> None:
         self._newest[name] = _Newest(value, to_ns(message.header.stamp), now_s)

@@ -1,0 +1,92 @@
+"""Sends spooled steps to the learner in order, and again from where its receipts stop.
+
+Go-back-N: steps leave in sequence, at most `WINDOW` of them unacknowledged. While the learner keeps up,
+each leaves at once. What it missed (it was down, or restarted) follows a few per `pump`, so that neither
+the control loop nor the network is flooded; new steps wait in the spool for their turn.
+"""
+
+from collections.abc import Callable
+
+from hilrl_learning.spool import Spool
+
+WINDOW = 256
+"""Steps under way without a receipt: 25 MB of two-camera steps; half the depth of the topic."""
+
+BURST = 4
+"""Steps sent again per `pump`: about 2 ms of work."""
+
+STALL_S = 2.0
+"""Receipts stand still this long with steps under way: they are lost, send again."""
+
+SILENCE_S = 1.0
+"""A heartbeat after such a pause may be another process: what was under way is taken as lost."""
+
+
+class StepSender:
+    """Drives one spool. `send(payload)` must not block; `now_s` is a monotonic clock."""
+
+    def __init__(self, spool: Spool, send: Callable[[bytes], None]) -> None:
+        self._spool = spool
+        self._send = send
+        self._sent = 0
+        self._acknowledged = 0
+        self._heard_s: float | None = None
+        self._progress_s = 0.0
+
+    @property
+    def lag(self) -> int:
+        """Steps that the learner has not acknowledged."""
+        return self._spool.last_sequence - self._acknowledged
+
+    def silent_s(self, now_s: float) -> float | None:
+        """Since the last heartbeat; None: there was none yet."""
+        return None if self._heard_s is None else now_s - self._heard_s
+
+    def acknowledged(self, sequence: int, now_s: float) -> str:
+        """A heartbeat came. Returns what is wrong with it, or ''."""
+        returned = self._heard_s is None or now_s - self._heard_s > SILENCE_S
+        self._heard_s = now_s
+        if sequence + 1 < self._spool.first_sequence:
+            return (
+                f"the learner has this actor's steps up to {sequence}, the spool begins with "
+                f"{self._spool.first_sequence}: what lies between was acknowledged by a learner with another "
+                f"run_dir. Start the learner with that run_dir, or this actor with a new one"
+            )
+        if sequence != self._acknowledged:
+            self._acknowledged, self._progress_s = sequence, now_s
+            self._spool.acknowledge(sequence)
+        if returned:
+            self._sent, self._progress_s = sequence, now_s
+        self._sent = max(self._sent, sequence)
+        return ""
+
+    def appended(self, payload: bytes, now_s: float) -> None:
+        """The newest step is in the spool; send it if it is its turn."""
+        sequence = self._spool.last_sequence
+        if self._is_listening(now_s) and self._sent == sequence - 1 and self._has_room():
+            self._start_waiting(now_s)
+            self._send(payload)
+            self._sent = sequence
+
+    def pump(self, now_s: float) -> None:
+        """Send a few of the steps that wait. Call it often."""
+        if not self._is_listening(now_s):
+            return
+        if self._sent > self._acknowledged and now_s - self._progress_s > STALL_S:
+            self._sent, self._progress_s = self._acknowledged, now_s
+        for _ in range(BURST):
+            if self._sent >= self._spool.last_sequence or not self._has_room():
+                return
+            self._start_waiting(now_s)
+            self._send(self._spool.read(self._sent + 1))
+            self._sent += 1
+
+    def _is_listening(self, now_s: float) -> bool:
+        return self._heard_s is not None and now_s - self._heard_s <= SILENCE_S
+
+    def _has_room(self) -> bool:
+        return self._sent - self._acknowledged < WINDOW
+
+    def _start_waiting(self, now_s: float) -> None:
+        if self._sent == self._acknowledged:
+            self._progress_s = now_s
