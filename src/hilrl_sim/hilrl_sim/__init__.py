@@ -1,1 +1,1 @@
-"""A MuJoCo SO-101 that speaks the topics of the real arm and cameras."""
+"""A MuJoCo SO-101 that speaks the topics of the real arm and its cameras."""
