@@ -1,0 +1,1 @@
+"""Bring-up: the graph as data, the `hilrl` command, runs on disk, plots and evaluation."""

@@ -1,0 +1,134 @@
+"""The `hilrl` command."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from hilrl import options
+from hilrl.parameter_files import parse_assignment
+
+DESCRIPTION = """\
+hilrl teaches an SO-101 arm a task by reinforcement learning with a person in the loop.
+
+  hilrl up train      begin a run in simulation, or go on with one; Ctrl+C ends it
+  hilrl eval [RUN]    try the learned policy on starts it never saw; prints figures, records video
+  hilrl plot [RUN]    draw the plots of a run
+
+`hilrl COMMAND --help` tells more. Runs are kept under runs/ in the working directory.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit status: 0 done, 1 a node failed, 2 bad input, 130 interrupted."""
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    if "command" not in chosen:
+        print(DESCRIPTION, end="")
+        return 0
+    try:
+        return int(chosen.command(chosen))
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+# The commands import what they need when they run: `hilrl --help` answers at once.
+
+
+def _train(chosen: argparse.Namespace) -> int:
+    from hilrl import up
+
+    choices = {
+        name: option.parse(text)
+        for name, option in options.BY_NAME.items()
+        if (text := getattr(chosen, name)) is not None
+    }
+    return up.train(chosen.run, choices, [parse_assignment(text) for text in chosen.set])
+
+
+def _evaluate(chosen: argparse.Namespace) -> int:
+    from hilrl import evaluation
+
+    return evaluation.evaluate(chosen.run, chosen.checkpoint, chosen.episodes, chosen.videos)
+
+
+def _plot(chosen: argparse.Namespace) -> int:
+    from hilrl import plots
+    from hilrl.run_folder import RunFolder
+
+    folder = RunFolder.named(chosen.run) if chosen.run else RunFolder.newest()
+    folder.load()
+    for path in plots.draw(folder):
+        print(path)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hilrl", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    graphs = commands.add_parser("up", help="start a graph of nodes").add_subparsers(
+        title="graphs", metavar="GRAPH", required=True
+    )
+    train = graphs.add_parser(
+        "train",
+        help="simulator, operator, actor and learner",
+        description="Begin a run, or go on with one, and follow it to its end.",
+    )
+    train.set_defaults(command=_train)
+    train.add_argument(
+        "--run", metavar="NAME", help="name or path of the run; one that exists goes on where it was"
+    )
+    train.add_argument(
+        "--set",
+        metavar="NODE.PARAMETER=VALUE",
+        action="append",
+        default=[],
+        help="give a node a parameter, for example learner.batch=256; may be repeated",
+    )
+    for option in options.OPTIONS:
+        train.add_argument(
+            f"--{option.name.replace('_', '-')}",
+            dest=option.name,
+            metavar="|".join(option.choices) or option.kind.__name__.upper(),
+            help=f"{option.description} Default: {_shown(option.default)}".replace("%", "%%"),
+        )
+
+    evaluate = commands.add_parser(
+        "eval",
+        help="try a policy on starts it never saw",
+        description="Success with its 95 %% interval and cycle time over seeded starts that training "
+        "never sees, beside behaviour cloning on the same demonstrations and the demonstrator.",
+    )
+    evaluate.set_defaults(command=_evaluate)
+    evaluate.add_argument("run", nargs="?", help="name or path of the run; default: the newest")
+    evaluate.add_argument("--episodes", type=_positive, default=20, help="default: %(default)s")
+    evaluate.add_argument(
+        "--checkpoint", default="last", help="last, bc or a version; default: %(default)s"
+    )
+    evaluate.add_argument(
+        "--videos", type=int, default=3, help="episodes to record; default: %(default)s"
+    )
+
+    plot = commands.add_parser("plot", help="draw the plots of a run")
+    plot.set_defaults(command=_plot)
+    plot.add_argument("run", nargs="?", help="name or path of the run; default: the newest")
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected at least 1, got {value}")
+    return value
+
+
+def _shown(value: options.Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value) or "none"

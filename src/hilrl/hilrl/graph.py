@@ -1,0 +1,127 @@
+"""The graph, written once, as data: which nodes, under which names, with which parameters.
+
+`hilrl up` runs it with a process manager (supervisor.py); `train.launch.py` turns it into launch actions.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from hilrl import parameter_files
+from hilrl.options import OPTIONS
+from hilrl.parameter_files import NodeParameters
+
+
+@dataclass(frozen=True)
+class Node:
+    """One process of the graph."""
+
+    package: str
+    executable: str
+    name: str
+    respawn: bool
+    """Start it again when it dies. Not for what holds the arm's state: a person decides about that."""
+    in_namespace: bool = True
+    """Lives in the robot's namespace; otherwise global."""
+    use_sim_time: bool = True
+    namespace: str = "/"
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    remappings: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def fully_qualified_name(self) -> str:
+        """For example "/so101/actor"."""
+        return f"{self.namespace.rstrip('/')}/{self.name}"
+
+
+# The sim is the clock, the scene and the arm; the controller and the mux hold the arm's reference. Nothing
+# can be respawned there behind the others' back: their death ends the run, which can be resumed.
+SIM = Node("hilrl_sim", "sim", "sim", respawn=False, use_sim_time=False)
+CONTROLLER = Node("hilrl_control", "ee_controller", "ee_controller", respawn=False)
+MUX = Node("hilrl_teleop", "intervention_mux", "intervention_mux", respawn=False)
+CROPPER = Node("hilrl_perception", "image_cropper", "image_cropper", respawn=True)
+OPERATOR = Node("hilrl_teleop", "scripted_operator", "scripted_operator", respawn=True)
+ACTOR = Node("hilrl_learning", "actor", "actor", respawn=True)
+# In evaluation a restarted actor would begin its count again.
+EVALUATION_ACTOR = replace(ACTOR, respawn=False)
+LEARNER = Node(
+    "hilrl_learning", "learner", "learner", respawn=True, in_namespace=False, use_sim_time=False
+)
+
+ROBOT = (SIM, CROPPER, CONTROLLER, MUX)
+TRAIN = (*ROBOT, OPERATOR, ACTOR, LEARNER)
+EVALUATE = (*ROBOT, EVALUATION_ACTOR)
+NODE_NAMES = frozenset(node.name for node in TRAIN)
+
+
+def resolve_parameters(
+    options: Mapping[str, Any], layers: Sequence[Mapping[str, Mapping[str, Any]]], urdf: Path
+) -> NodeParameters:
+    """Parameters of all nodes but for what belongs to one start: files, then options, then `--set`.
+
+    `layers` are the parameter files in order, with the assignments of `--set` last.
+    Raises ValueError for a node that is not in the graph.
+    """
+    from_options: NodeParameters = {
+        "sim": {"urdf": str(urdf)},
+        "ee_controller": {"urdf": str(urdf)},
+    }
+    for option in OPTIONS:
+        for target in option.sets:
+            node, parameter = target.split(".")
+            from_options.setdefault(node, {})[parameter] = options[option.name]
+    if options["operator"] == "scripted" and options["lockstep"]:
+        from_options["intervention_mux"] = {"lockstep_devices": ["scripted"]}
+    *files, assignments = layers
+    for layer in layers:
+        if unknown := set(layer) - NODE_NAMES:
+            raise ValueError(
+                f"parameters of {sorted(unknown)}: no such node, expected {sorted(NODE_NAMES)}"
+            )
+    return parameter_files.merged([*files, from_options, assignments])
+
+
+def train(options: Mapping[str, Any], parameters: NodeParameters, run: Path) -> list[Node]:
+    """The graph that learns, storing under `run`."""
+    nodes = [node for node in TRAIN if node is not OPERATOR or options["operator"] == "scripted"]
+    for_this_run = {name: {"run_dir": str(run)} for name in ("actor", "learner")}
+    return _placed(nodes, options, parameter_files.merged([parameters, for_this_run]))
+
+
+def evaluate(
+    options: Mapping[str, Any],
+    parameters: NodeParameters,
+    run: Path,
+    policy_file: Path,
+    episodes: int,
+) -> list[Node]:
+    """The graph that tries a policy alone: no operator, no learner."""
+    alone: NodeParameters = {
+        "actor": {
+            "mode": "evaluate",
+            "run_dir": str(run),
+            "policy_file": str(policy_file),
+            "evaluation_episodes": episodes,
+        }
+    }
+    alone_parameters = parameter_files.merged([parameters, alone])
+    alone_parameters.get("intervention_mux", {}).pop("lockstep_devices", None)
+    return _placed(EVALUATE, options, alone_parameters)
+
+
+def _placed(
+    nodes: Sequence[Node], options: Mapping[str, Any], parameters: NodeParameters
+) -> list[Node]:
+    namespace = "/" + options["namespace"].strip("/")
+    return [
+        replace(
+            node,
+            namespace=namespace if node.in_namespace else "/",
+            parameters={
+                **({"use_sim_time": True} if node.use_sim_time else {}),
+                **parameters.get(node.name, {}),
+            },
+        )
+        for node in nodes
+    ]

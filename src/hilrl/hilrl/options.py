@@ -1,0 +1,165 @@
+"""What a user may choose about a run. Each option is declared here once.
+
+`hilrl up` makes command-line flags of them, `train.launch.py` launch arguments.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Value = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Option:
+    """One choice; its type is that of the default."""
+
+    name: str
+    default: Value
+    description: str
+    sets: tuple[str, ...] = ()
+    """Node parameters that take this value, as "node.parameter"."""
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    may_change: bool = False
+    """May differ when an existing run goes on."""
+
+    def parse(self, text: str) -> Value:
+        """The value that `text` stands for. Raises ValueError naming the option."""
+        try:
+            value: Value = _BOOLEANS[text.lower()] if self.kind is bool else self.kind(text)
+        except (KeyError, ValueError):
+            raise ValueError(
+                f"{self.name}: expected {_KIND_NAMES[self.kind]}, got {text!r}"
+            ) from None
+        return self.check(value)
+
+    def check(self, value: Any) -> Value:
+        """`value`, if it may stand for this option. Raises ValueError naming the option."""
+        if self.kind is float and type(value) is int:
+            value = float(value)
+        if type(value) is not self.kind:
+            raise ValueError(f"{self.name}: expected {_KIND_NAMES[self.kind]}, got {value!r}")
+        if self.choices and value not in self.choices:
+            raise ValueError(f"{self.name}: expected one of {list(self.choices)}, got {value!r}")
+        # Written so that nan is refused too.
+        if self.minimum is not None and not value >= self.minimum:
+            raise ValueError(f"{self.name}: expected at least {self.minimum}, got {value!r}")
+        return value
+
+    @property
+    def kind(self) -> type:
+        """bool, int, float or str."""
+        return type(self.default)
+
+
+_BOOLEANS = {"true": True, "false": False}
+_KIND_NAMES = {bool: "true or false", int: "an integer", float: "a number", str: "a text"}
+
+OPTIONS = (
+    Option(
+        "task",
+        "lift",
+        "What to learn: lift the cube, or place it in the bin.",
+        ("sim.task", "scripted_operator.task"),
+        choices=("lift", "place"),
+    ),
+    Option(
+        "seed",
+        0,
+        "Seed of scenes, operator and networks.",
+        ("sim.seed", "scripted_operator.seed", "actor.seed", "learner.seed"),
+        minimum=0,
+    ),
+    Option(
+        "algorithm",
+        "sac",
+        "Learning algorithm, a name in the registry of hilrl_learning.",
+        ("learner.algorithm",),
+    ),
+    Option(
+        "duration_s",
+        300.0,
+        "Wall time to run for, demonstrations and pre-training included [s]; 0: unlimited.",
+        ("learner.duration_s",),
+        minimum=0.0,
+        may_change=True,
+    ),
+    Option(
+        "demonstrations",
+        20,
+        "Successful demonstrations to collect before the policy acts.",
+        ("learner.demonstrations",),
+        minimum=1,
+    ),
+    Option(
+        "device",
+        "cpu",
+        "Where the learner computes.",
+        ("learner.device",),
+        choices=("cpu", "cuda"),
+        may_change=True,
+    ),
+    Option(
+        "operator",
+        "scripted",
+        "Who shows the task and intervenes: a scripted operator, or a human at a device node of your own.",
+        choices=("scripted", "human"),
+    ),
+    Option(
+        "lockstep",
+        True,
+        "Simulate one control period per action, as fast as the machine allows; false: real time.",
+        ("sim.lockstep", "actor.lockstep"),
+    ),
+    Option(
+        "control_hz",
+        10.0,
+        "Control rate [Hz].",
+        ("sim.control_hz", "ee_controller.control_hz", "actor.control_hz"),
+        minimum=1.0,
+    ),
+    Option(
+        "servo_lag_s",
+        0.0,
+        "Delay of the simulated servos [s].",
+        ("sim.servo_lag_s",),
+        minimum=0.0,
+    ),
+    Option(
+        "quantise",
+        True,
+        "Simulated servos read and take whole encoder ticks, as real ones do.",
+        ("sim.quantise",),
+    ),
+    Option(
+        "randomise_visuals",
+        False,
+        "Draw colours, light and camera poses anew for every episode.",
+        ("sim.randomise_visuals",),
+    ),
+    Option("namespace", "so101", "ROS namespace of the robot."),
+    Option(
+        "params_file",
+        "",
+        "A ROS parameter file laid over config/train.yaml; options and --set are laid over both.",
+    ),
+)
+
+BY_NAME = {option.name: option for option in OPTIONS}
+
+
+def defaults() -> dict[str, Value]:
+    """Every option at its default."""
+    return {option.name: option.default for option in OPTIONS}
+
+
+def checked(values: Mapping[str, Any]) -> dict[str, Value]:
+    """A full set of options: `values` over the defaults. Raises ValueError naming the option at fault."""
+    for name in values:
+        if name not in BY_NAME:
+            raise ValueError(f"option {name!r}: unknown, expected one of {sorted(BY_NAME)}")
+    resolved = {**defaults(), **{name: BY_NAME[name].check(v) for name, v in values.items()}}
+    if resolved["operator"] == "human" and resolved["lockstep"]:
+        raise ValueError("operator: a human needs real time; add lockstep false")
+    return resolved

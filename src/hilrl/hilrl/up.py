@@ -1,0 +1,133 @@
+"""`hilrl up train`: begin a run or go on with one, follow it to its end, draw its plots."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hilrl_interfaces.msg import Episode, LearnerMetrics, StepAck
+from rclpy.node import Node as RosNode
+from rclpy.qos import QoSProfile
+from rich.console import Console
+
+from hilrl import graph, plots
+from hilrl.episodes import EpisodeLog, of_kind
+from hilrl.progress import RECENT, Progress, clock
+from hilrl.run_config import Assignment, RunConfig, default_name, new_config, resumed_config
+from hilrl.run_folder import RunFolder
+from hilrl.session import Ending, environment, run_graph
+from hilrl.supervisor import Health
+from hilrl.view import View
+
+LAST_EPISODE_S = 20.0
+"""How long the actor may take to end its episode once the learner has finished [s]."""
+
+
+class TrainingWatch:
+    """Follows a training graph: keeps the episode log and the view, sees the end."""
+
+    period_s = 0.25
+
+    def __init__(self, node: RosNode, view: View, namespace: str) -> None:
+        self.messages = 0
+        self._view = view
+        self._progress = view.progress
+        self._finished_at: float | None = None
+        robot = "/" + namespace.strip("/")
+        for message_type, topic, depth, take in (
+            # Only the newest heartbeat matters; every episode does.
+            (StepAck, "/learner/ack", 1, self._progress.on_ack),
+            (LearnerMetrics, "/learner/metrics", 1, self._progress.on_metrics),
+            (Episode, f"{robot}/episode", 100, self._progress.on_episode),
+        ):
+            node.create_subscription(message_type, topic, self._counted(take), QoSProfile(depth=depth))
+
+    def tick(self, health: Mapping[str, Health]) -> bool:
+        """Draw; True once the learner has finished and the actor has ended its episode."""
+        self._view.draw(health)
+        if self._progress.phase != "finished":
+            return False
+        self._finished_at = self._finished_at or time.monotonic()
+        waited = time.monotonic() - self._finished_at
+        return not self._progress.running_episodes or waited > LAST_EPISODE_S
+
+    def _counted(self, take: Any) -> Any:
+        def count_and_take(message: Any) -> None:
+            self.messages += 1
+            take(message)
+
+        return count_and_take
+
+
+def train(name: str | None, choices: Mapping[str, Any], assignments: Sequence[Assignment]) -> int:
+    """Run it; the exit status. Raises ValueError for bad choices, NodeFailed if a node is gone for good."""
+    folder, config, resumed = prepare(name, choices, assignments)
+    console = Console()
+    with folder.lock():
+        folder.store(config)
+        log = EpisodeLog(folder.episodes)
+        view = View(Progress(log), console)
+        nodes = graph.train(config.options, config.parameters, folder.path)
+        with environment(folder) as env:
+            console.print(_greeting(folder, config, resumed, env), highlight=False, soft_wrap=True)
+            with view:
+                ending = run_graph(
+                    nodes,
+                    folder,
+                    env,
+                    lambda node: TrainingWatch(node, view, config.options["namespace"]),
+                )
+        log.close()
+        plots.draw(folder)
+    console.print(_farewell(folder, view.progress, ending), highlight=False, soft_wrap=True)
+    return 0 if ending is Ending.FINISHED else 130
+
+
+def prepare(
+    name: str | None, choices: Mapping[str, Any], assignments: Sequence[Assignment]
+) -> tuple[RunFolder, RunConfig, bool]:
+    """(folder, configuration, whether the run existed). Raises ValueError for what does not fit."""
+    if name is not None:
+        folder = RunFolder.named(name)
+        if folder.config.exists():
+            return folder, resumed_config(folder.load(), choices, assignments), True
+    config = new_config(choices, assignments)
+    return RunFolder.named(name or default_name(config.options)), config, False
+
+
+def _greeting(
+    folder: RunFolder, config: RunConfig, resumed: bool, env: Mapping[str, str]
+) -> str:
+    options = config.options
+    goal = {"lift": "lift a cube", "place": "place a cube in a bin"}[options["task"]]
+    operator = "A scripted operator" if options["operator"] == "scripted" else "You"
+    pace = "as fast as this machine allows" if options["lockstep"] else "in real time"
+    return "\n".join(
+        [
+            f"{'Going on with' if resumed else 'Begin'} run {folder.name}: a simulated SO-101 learns to "
+            f"{goal}, {pace}, for {clock(options['duration_s'])} minutes.",
+            f"{operator} shows it {options['demonstrations']} times, the policy pre-trains on that, then "
+            "practises; the operator takes over when it gets stuck. Every step trains it.",
+            f"Files: {folder.path} (a log per node in log/). Ctrl+C ends it; "
+            f"`hilrl up train --run {folder.name}` goes on.",
+            f"Look inside from another terminal: export ROS_DOMAIN_ID={env['ROS_DOMAIN_ID']} "
+            f"ROS_AUTOMATIC_DISCOVERY_RANGE={env['ROS_AUTOMATIC_DISCOVERY_RANGE']}",
+            "",
+        ]
+    )
+
+
+def _farewell(folder: RunFolder, progress: Progress, ending: Ending) -> str:
+    practised = progress.practised
+    recent = practised[-RECENT:]
+    shown = len(of_kind(progress.log.records, "demonstration"))
+    lines = [f"\nRun {folder.name} {ending.value} after {clock(progress.log.elapsed_s)} minutes."]
+    lines.append(f"{shown} demonstrations, {len(practised)} episodes of practice.")
+    if recent:
+        won = sum(record.success for record in recent)
+        lines.append(f"Success in the last {len(recent)}: {won}.")
+    lines.append(f"Plots: {folder.plots}   episodes: {folder.episodes}   logs: {folder.log}")
+    if ending is Ending.INTERRUPTED:
+        lines.append(f"Go on: hilrl up train --run {folder.name}")
+    else:
+        lines.append(f"Try it on starts it never saw: hilrl eval {folder.name}")
+    return "\n".join(lines)
