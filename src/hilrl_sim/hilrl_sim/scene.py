@@ -45,7 +45,7 @@ def _set_options(spec: mujoco.MjSpec, timestep_s: float) -> None:
     # Near and far plane are multiples of the extent; pinned, so that no object moves them.
     spec.stat.extent = 1.0
     spec.visual.map.znear = 0.01
-    spec.visual.map.zfar = 5.0
+    spec.visual.map.zfar = 10.0
     spec.visual.headlight.ambient = [0.35, 0.35, 0.35]
     spec.visual.headlight.diffuse = [0.25, 0.25, 0.25]
     spec.visual.headlight.specular = [0, 0, 0]
@@ -99,7 +99,7 @@ def _add_table(spec: mujoco.MjSpec) -> None:
         name="table",
         type=mujoco.mjtGeom.mjGEOM_PLANE,
         pos=[0.2, 0, TABLE_Z],
-        size=[1.5, 1.5, 0.1],
+        size=[4, 4, 0.1],
         rgba=[0.62, 0.58, 0.52, 1],
     )
     make_collidable(table)
