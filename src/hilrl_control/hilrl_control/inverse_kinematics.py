@@ -19,6 +19,8 @@ from hilrl_control.planar_arm import PlanarArm, wrap
 
 REACHED_M = 2e-4
 """A position error below this counts as reached; the closed form itself is within 0.01 mm."""
+REACHING_FORWARD = np.array([-0.5, 0.5, 1.2])
+"""Lift, elbow and wrist flex [rad] from which the nearest point is found, where a folded arm gets stuck."""
 PITCH_CANDIDATES = 181
 PITCH_TOLERANCE_RAD = 1e-5
 LIMIT_MARGIN_RAD = 1e-9
@@ -77,8 +79,18 @@ class InverseKinematics:
             bend = self._arm.nearest(r, z, along, down, start[1:4], lower[1:4], upper[1:4])
         q = np.array([clamped, *bend, wrist_roll])
         error = math.dist(self._kinematics.forward(q).position, (x, y, z))
+        if error > REACHED_M and max_step == math.inf:
+            bend = self._arm.nearest(r, z, along, down, REACHING_FORWARD, lower[1:4], upper[1:4])
+            other = np.array([clamped, *bend, wrist_roll])
+            other_error = math.dist(self._kinematics.forward(other).position, (x, y, z))
+            if other_error < error:
+                q, error = other, other_error
         at_limit = bool(((q - self._lower < 1e-6) | (self._upper - q < 1e-6)).any())
         return Solution(q, error, error < REACHED_M, at_limit)
+
+    def heading(self, position: ArrayLike) -> float:
+        """Where the arm's plane points [rad, from x towards y] with the TCP at `position`, roll aside."""
+        return math.atan2(position[1] - self._arm.pan_y, position[0] - self._arm.pan_x)
 
     def _bend(
         self,

@@ -64,12 +64,16 @@ class Kinematics:
             raise ValueError(f"urdf: {path} has no link {TCP_FRAME!r}")
         self.data = self.model.createData()
         self.joint_ids = [self.model.getJointId(name) for name in JOINT_NAMES]
-        self._columns = [self.model.joints[i].idx_q for i in self.joint_ids]
+        self._columns = [
+            self.model.joints[i].idx_q for i in self.joint_ids
+        ]  # one number per joint: also idx_v
         self._tcp = self.model.getFrameId(TCP_FRAME)
         self._q = pin.neutral(self.model)
         self.lower: Array = self.model.lowerPositionLimit[self._columns].copy()
         """Joint limits [rad], shape (6,)."""
         self.upper: Array = self.model.upperPositionLimit[self._columns].copy()
+        self.servo_speed: Array = self.model.velocityLimit[self._columns].copy()
+        """The fastest each joint can turn [rad/s], shape (6,)."""
 
     def forward(self, q: ArrayLike) -> Pose:
         """The TCP pose at joint angles `q` [rad], shape (5,) or (6,); the gripper does not move the TCP."""
