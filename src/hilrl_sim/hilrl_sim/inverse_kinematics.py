@@ -26,9 +26,9 @@ def solve(
 ) -> NDArray[np.float64]:
     """The joints, shape (6,) [rad], that bring the TCP to `position`, shape (3,) [m] in base_link.
 
-    `joints`: where to start from; its wrist roll and gripper angle are kept. `approach`: unit vector that the jaws should point
-    along, as far as the position and the joint limits leave room for it. The same question always has the same
-    answer, bit for bit.
+    `joints`: where to start from; its wrist roll and gripper angle are kept. `approach`: unit vector that the
+    jaws should point along, as far as the position and the joint limits leave room for it. The same question
+    always has the same answer, bit for bit.
     """
     data = mujoco.MjData(model)
     tcp = model.body(TCP_FRAME).id
@@ -67,7 +67,8 @@ def _step_within_limits(
 ) -> NDArray[np.float64]:
     """The joint step that serves the first task, and the second in what freedom and room are left.
 
-    A joint that the first task would take out of [lower, upper] goes to its bound, and the others make up for it.
+    A joint that the first task would take out of [lower, upper] goes to its bound, and the others make up for
+    it.
     """
     bounded = np.zeros(SOLVED)
     free = np.ones(SOLVED)

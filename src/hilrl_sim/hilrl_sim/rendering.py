@@ -11,8 +11,8 @@ class CameraRenderer:
     """Square rgb views of a model's cameras.
 
     Shadows, reflections and multisampling are off (see `scene`): in software they cost more than the picture.
-    All views in one buffer, read back at once, was tried and is no faster. Use it from the thread that made it:
-    an OpenGL context belongs to one thread.
+    All views in one buffer, read back at once, was tried and is no faster. Use it from the thread that made
+    it: an OpenGL context belongs to one thread.
     """
 
     def __init__(self, model: mujoco.MjModel, cameras: Sequence[str], size: int) -> None:
@@ -30,7 +30,7 @@ class CameraRenderer:
             self._renderer.scene.flags[flag] = False
 
     def render(self, data: mujoco.MjData) -> dict[str, NDArray[np.uint8]]:
-        """Camera name to image, first row at the top, shape (size, size, 3), dtype uint8; the caller owns them."""
+        """Camera name to image: top row first, shape (size, size, 3), dtype uint8; the caller owns it."""
         images = {}
         for name in self._cameras:
             self._renderer.update_scene(data, name)

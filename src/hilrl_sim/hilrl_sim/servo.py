@@ -1,7 +1,7 @@
 """Six Feetech STS3215 in position mode: what they do to a goal, and what they report.
 
-The joint itself is a MuJoCo position actuator with the gains below; this module holds what happens between the
-bus and that actuator: dead time, 12-bit ticks, position limits and the profile speed.
+The joint itself is a MuJoCo position actuator with the gains below; this module holds what happens between
+the bus and that actuator: dead time, 12-bit ticks, position limits and the profile speed.
 """
 
 import math
@@ -74,7 +74,8 @@ class ServoBank:
         """Go to `goal` [rad] no faster than `speed` [rad/s], both of shape (6,).
 
         A speed of 0, or none, is the servo's maximum. Goals beyond the joint limits stop at the limit.
-        Raises ValueError naming the argument for a wrong shape, a number that is not finite or a negative speed.
+        Raises ValueError naming the argument for a wrong shape, a number that is not finite or a negative
+        speed.
         """
         goal = _checked("joint goal", goal)
         speed = np.zeros(JOINTS) if speed is None else _checked("joint speed", speed)
@@ -108,7 +109,7 @@ class ServoBank:
         velocity: NDArray[np.float64],
         torque: NDArray[np.float64],
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """What the servos report of the true state: position [rad], velocity [rad/s], effort [N m], each (6,)."""
+        """Reported for the true state: position [rad], velocity [rad/s], effort [N m]; each (6,)."""
         if not self.quantise:
             return position.copy(), velocity.copy(), torque.copy()
         return (

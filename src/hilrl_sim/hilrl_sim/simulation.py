@@ -59,8 +59,8 @@ class Frame:
 class Simulation:
     """An SO-101 at a table: reset to a seed, then one control period per joint goal.
 
-    The same seed and the same goals give the same frames bit for bit, but for `time_ns`, which never goes back.
-    Not thread-safe; rendering belongs to the thread that made it.
+    The same seed and the same goals give the same frames bit for bit, but for `time_ns`, which never goes
+    back. Not thread-safe; rendering belongs to the thread that made it.
     """
 
     def __init__(
@@ -92,9 +92,7 @@ class Simulation:
         self._qpos = np.array([joint.qposadr[0] for joint in joints])
         self._dofs = np.array([joint.dofadr[0] for joint in joints])
         limits = np.array([joint.range for joint in joints])
-        self.servos = ServoBank(
-            limits[:, 0], limits[:, 1], self.timestep_ns * 1e-9, servo_lag_s, quantise
-        )
+        self.servos = ServoBank(limits[:, 0], limits[:, 1], self.timestep_ns * 1e-9, servo_lag_s, quantise)
         self._home = np.array(home_joints, np.float64)
         self._home_position = self._tcp_at(self._home)
         self._visuals = Visuals(self.model)
@@ -102,7 +100,7 @@ class Simulation:
         self._succeeded = False
 
     def reset(self, seed: int, *, render: bool = True) -> Frame:
-        """A new scene, wholly determined by `seed` >= 0, one millisecond later. Raises ValueError for another."""
+        """A new scene, wholly determined by `seed`, one millisecond later. Raises ValueError below 0."""
         if seed < 0:
             raise ValueError(f"seed: expected an integer >= 0, got {seed}")
         # Separate streams: how a scene looks does not change where its things are.
@@ -131,8 +129,8 @@ class Simulation:
     ) -> Frame:
         """One control period towards `joint_goal`, shape (6,) [rad], at most at `joint_speed` (6,) [rad/s].
 
-        A speed of 0, or none, is the servo's maximum. Raises ValueError for goals that are no such arrays; nothing
-        moves then.
+        A speed of 0, or none, is the servo's maximum. Raises ValueError for goals that are no such arrays;
+        nothing moves then.
         """
         self.servos.command(joint_goal, joint_speed)
         self.advance(self.substeps)

@@ -1,4 +1,4 @@
-"""How the scene looks: nominal, or varied from a seed so that a policy does not learn one lamp and one table."""
+"""How the scene looks: nominal, or varied from a seed."""
 
 import colorsys
 import math
@@ -13,8 +13,8 @@ LAMP_SHIFT_M = 0.5
 LAMP_INTENSITY = (0.4, 0.8)
 AMBIENT_INTENSITY = (0.25, 0.45)
 
-# Hue, saturation, value; each drawn from its range. Table and arm stay pale, cube and bin stay saturated and of
-# their own hue, so that no draw makes one look like another.
+# Hue, saturation, value; each drawn from its range. Table and arm stay pale, cube and bin stay saturated and
+# of their own hue, so that no draw makes one look like another.
 COLOUR_RANGES = {
     "table": ((0.0, 1.0), (0.0, 0.25), (0.25, 0.85)),
     "arm": ((0.0, 1.0), (0.0, 0.25), (0.55, 1.0)),
