@@ -1,10 +1,10 @@
 """`Action` from and to `hilrl_interfaces/msg/EeAction`."""
 
 import numpy as np
-from hilrl_interfaces.msg import EeAction
-from hilrl_ros import stamps
 from std_msgs.msg import Header
 
+from hilrl_interfaces.msg import EeAction
+from hilrl_ros import stamps
 from hilrl_teleop.ee_action import Action
 
 
