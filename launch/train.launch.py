@@ -1,6 +1,7 @@
 """The training graph for an installed ROS: `ros2 launch hilrl train.launch.py`.
 
-The same graph as `hilrl up train` starts; see hilrl/graph.py for the nodes and hilrl/options.py for the arguments.
+The same graph as `hilrl up train` starts: the nodes stand in hilrl/graph.py, the arguments in
+hilrl/options.py.
 """
 
 from hilrl.launching import training

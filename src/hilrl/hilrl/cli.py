@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
             f"--{option.name.replace('_', '-')}",
             dest=option.name,
             metavar="|".join(option.choices) or option.kind.__name__.upper(),
-            help=f"{option.description} Default: {_shown(option.default)}".replace("%", "%%"),
+            help=f"{option.description} Default: {option.default_text or 'none'}".replace("%", "%%"),
         )
 
     evaluate = commands.add_parser(
@@ -110,12 +110,8 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.set_defaults(command=_evaluate)
     evaluate.add_argument("run", nargs="?", help="name or path of the run; default: the newest")
     evaluate.add_argument("--episodes", type=_positive, default=20, help="default: %(default)s")
-    evaluate.add_argument(
-        "--checkpoint", default="last", help="last, bc or a version; default: %(default)s"
-    )
-    evaluate.add_argument(
-        "--videos", type=int, default=3, help="episodes to record; default: %(default)s"
-    )
+    evaluate.add_argument("--checkpoint", default="last", help="last, bc or a version; default: %(default)s")
+    evaluate.add_argument("--videos", type=int, default=3, help="episodes to record; default: %(default)s")
 
     plot = commands.add_parser("plot", help="draw the plots of a run")
     plot.set_defaults(command=_plot)
@@ -128,7 +124,3 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected at least 1, got {value}")
     return value
-
-
-def _shown(value: options.Value) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value) or "none"

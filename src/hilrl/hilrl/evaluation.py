@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from hilrl_interfaces.msg import Episode
 from rclpy.node import Node as RosNode
 from rclpy.qos import QoSProfile
 from rich.console import Console
@@ -20,6 +19,7 @@ from hilrl.session import Ending, environment, run_graph
 from hilrl.statistics import Summary, summarise
 from hilrl.supervisor import Health
 from hilrl.video import Recorder
+from hilrl_interfaces.msg import Episode
 
 SILENCE_S = 120.0
 """Without an episode for this long, the evaluation has failed [s]."""

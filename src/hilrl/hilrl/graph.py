@@ -45,9 +45,7 @@ OPERATOR = Node("hilrl_teleop", "scripted_operator", "scripted_operator", respaw
 ACTOR = Node("hilrl_learning", "actor", "actor", respawn=True)
 # In evaluation a restarted actor would begin its count again.
 EVALUATION_ACTOR = replace(ACTOR, respawn=False)
-LEARNER = Node(
-    "hilrl_learning", "learner", "learner", respawn=True, in_namespace=False, use_sim_time=False
-)
+LEARNER = Node("hilrl_learning", "learner", "learner", respawn=True, in_namespace=False, use_sim_time=False)
 
 ROBOT = (SIM, CROPPER, CONTROLLER, MUX)
 TRAIN = (*ROBOT, OPERATOR, ACTOR, LEARNER)
@@ -76,9 +74,7 @@ def resolve_parameters(
     *files, assignments = layers
     for layer in layers:
         if unknown := set(layer) - NODE_NAMES:
-            raise ValueError(
-                f"parameters of {sorted(unknown)}: no such node, expected {sorted(NODE_NAMES)}"
-            )
+            raise ValueError(f"parameters of {sorted(unknown)}: no such node, expected {sorted(NODE_NAMES)}")
     return parameter_files.merged([*files, from_options, assignments])
 
 
@@ -110,9 +106,7 @@ def evaluate(
     return _placed(EVALUATE, options, alone_parameters)
 
 
-def _placed(
-    nodes: Sequence[Node], options: Mapping[str, Any], parameters: NodeParameters
-) -> list[Node]:
+def _placed(nodes: Sequence[Node], options: Mapping[str, Any], parameters: NodeParameters) -> list[Node]:
     namespace = "/" + options["namespace"].strip("/")
     return [
         replace(

@@ -1,16 +1,16 @@
 """The training graph as launch actions, for an installed ROS."""
 
-from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node as LaunchNode
 
 from hilrl import graph, parameter_files
 from hilrl.graph import Node
-from hilrl.options import BY_NAME, OPTIONS
+from hilrl.options import OPTIONS
 from hilrl.run_folder import RunFolder
 from hilrl.supervisor import RESPAWN_DELAY_S
 from hilrl.up import prepare
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
 
 def training() -> LaunchDescription:
@@ -18,9 +18,9 @@ def training() -> LaunchDescription:
     arguments = [
         DeclareLaunchArgument(
             option.name,
-            default_value="",
-            description=f"{option.description} Default: {str(option.default).lower() or 'none'}",
-            choices=("", *option.choices) if option.choices else None,
+            default_value=option.default_text,
+            description=option.description,
+            choices=option.choices or None,
         )
         for option in OPTIONS
     ]
@@ -33,13 +33,21 @@ def training() -> LaunchDescription:
 
 
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    """The nodes of the run that the arguments name. An empty argument is one that was not given."""
+    """The nodes of the run that the arguments name.
 
-    def given(name: str) -> str:
+    Launch does not tell an argument left out from one given at its default: both leave a run that goes on
+    as it is.
+    """
+
+    def value(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
-    choices = {name: option.parse(given(name)) for name, option in BY_NAME.items() if given(name)}
-    folder, config, _ = prepare(given("run") or None, choices, [])
+    choices = {
+        option.name: option.parse(value(option.name))
+        for option in OPTIONS
+        if value(option.name) != option.default_text
+    }
+    folder, config, _ = prepare(value("run") or None, choices, [])
     # Kept by the launch process until it ends.
     context.extend_globals({"hilrl_lock": folder.lock()})
     folder.store(config)

@@ -29,9 +29,7 @@ class Option:
         try:
             value: Value = _BOOLEANS[text.lower()] if self.kind is bool else self.kind(text)
         except (KeyError, ValueError):
-            raise ValueError(
-                f"{self.name}: expected {_KIND_NAMES[self.kind]}, got {text!r}"
-            ) from None
+            raise ValueError(f"{self.name}: expected {_KIND_NAMES[self.kind]}, got {text!r}") from None
         return self.check(value)
 
     def check(self, value: Any) -> Value:
@@ -46,6 +44,11 @@ class Option:
         if self.minimum is not None and not value >= self.minimum:
             raise ValueError(f"{self.name}: expected at least {self.minimum}, got {value!r}")
         return value
+
+    @property
+    def default_text(self) -> str:
+        """The default as a user would write it."""
+        return str(self.default).lower() if self.kind is bool else str(self.default)
 
     @property
     def kind(self) -> type:

@@ -50,9 +50,7 @@ def read_metrics(path: Path) -> dict[str, NDArray[np.float64]]:
         except json.JSONDecodeError:
             continue
     names = {name for line in lines for name in line}
-    columns = {
-        name: [math.nan if line.get(name) is None else line[name] for line in lines] for name in names
-    }
+    columns = {name: [math.nan if line.get(name) is None else line[name] for line in lines] for name in names}
     return {name: np.array(values, np.float64) for name, values in columns.items()}
 
 

@@ -3,10 +3,9 @@
 import math
 from collections.abc import Mapping
 
-from hilrl_interfaces.msg import Episode, LearnerMetrics, StepAck
-
 from hilrl.episodes import EpisodeLog, EpisodeRecord, of_kind
 from hilrl.supervisor import Health
+from hilrl_interfaces.msg import Episode, LearnerMetrics, StepAck
 
 RECENT = 20
 """Episodes that the success and intervention rates are taken over."""

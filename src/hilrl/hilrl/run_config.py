@@ -31,9 +31,7 @@ class RunConfig:
     versions: dict[str, str] = field(default_factory=dict)
 
 
-def new_config(
-    choices: Mapping[str, Any], assignments: Sequence[Assignment]
-) -> RunConfig:
+def new_config(choices: Mapping[str, Any], assignments: Sequence[Assignment]) -> RunConfig:
     """Resolve a new run: config files, options and `--set`. Raises ValueError naming what is wrong."""
     chosen = options.checked(choices)
     share = Path(get_package_share_directory("hilrl"))

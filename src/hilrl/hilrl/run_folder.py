@@ -47,6 +47,11 @@ class RunFolder:
         """Name of the folder."""
         return self.path.name
 
+    @property
+    def reference(self) -> str:
+        """What finds this run again on the command line."""
+        return self.name if self.path.parent == RUNS.resolve() else str(self.path)
+
     def lock(self) -> IO[str]:
         """Keep the run to this process for as long as the returned file is open.
 
@@ -76,9 +81,7 @@ class RunFolder:
         config = RunConfig(**document)
         for name in ("options", "parameters"):
             if not isinstance(document[name], dict):
-                raise ValueError(
-                    f"{self.config}: {name}: expected a mapping, got {document[name]!r}"
-                )
+                raise ValueError(f"{self.config}: {name}: expected a mapping, got {document[name]!r}")
         for node, values in config.parameters.items():
             if node not in graph.NODE_NAMES or not isinstance(values, dict):
                 raise ValueError(

@@ -19,7 +19,6 @@ from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from circus.arbiter import Arbiter
-from circus.process import DEAD_OR_ZOMBIE, UNEXISTING
 from circus.watcher import Watcher
 from tornado.ioloop import IOLoop
 
@@ -86,9 +85,7 @@ class Supervisor:
         """Raises ValueError if a program is missing. Nothing is started yet."""
         logging.getLogger("circus").setLevel(logging.CRITICAL)
         log.mkdir(parents=True, exist_ok=True)
-        parameter_file.write_text(
-            parameter_files.dump({n.fully_qualified_name: n.parameters for n in nodes})
-        )
+        parameter_file.write_text(parameter_files.dump({n.fully_qualified_name: n.parameters for n in nodes}))
         self.log = log
         self.nodes = {node.name: node for node in nodes}
         self.health = {node.name: Health() for node in nodes}
@@ -97,8 +94,7 @@ class Supervisor:
             Watcher(
                 node.name,
                 shlex.quote(sys.executable),
-                ["-I", "-S", str(GUARD), str(os.getpid()), str(log / f"{node.name}.log")]
-                + [str(executable(node)), *ros_arguments(node, parameter_file)],
+                self._arguments(node, parameter_file),
                 env=dict(env),
                 respawn=node.respawn,
                 stop_signal=signal.SIGINT,
@@ -139,7 +135,14 @@ class Supervisor:
     async def stop(self) -> None:
         """End all processes: SIGINT, and SIGKILL for what has not gone after `GRACE_S`."""
         self._stopping = True
+        # Or circus goes on looking after its processes while it ends them.
+        self._arbiter.ctrl.caller.stop()
         await self._arbiter.stop()
+
+    def _arguments(self, node: Node, parameter_file: Path) -> list[str]:
+        log = self.log / f"{node.name}.log"
+        guard = ["-I", "-S", str(GUARD), str(os.getpid()), str(log)]
+        return [*guard, str(executable(node)), *ros_arguments(node, parameter_file)]
 
     def _judge(self, name: str, health: Health) -> None:
         recent = time.monotonic() - health.deaths[0] < CRASH_WINDOW_S
@@ -154,10 +157,8 @@ class Supervisor:
         raise NodeFailed("\n".join([f"{name} {reason}. The end of {log}:", *tail]))
 
     def _pid(self, name: str) -> int | None:
-        for process in self._arbiter.get_watcher(name).processes.values():
-            if process.status not in (DEAD_OR_ZOMBIE, UNEXISTING):
-                return int(process.pid)
-        return None
+        # A process counts until circus has reaped it: only then its exit status is known.
+        return next(iter(self._arbiter.get_watcher(name).processes), None)
 
     def _reaped(self, watcher: Watcher, exit_code: int, **_: object) -> None:
         self.health[watcher.name].exit_code = exit_code

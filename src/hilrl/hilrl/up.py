@@ -4,7 +4,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hilrl_interfaces.msg import Episode, LearnerMetrics, StepAck
 from rclpy.node import Node as RosNode
 from rclpy.qos import QoSProfile
 from rich.console import Console
@@ -17,6 +16,7 @@ from hilrl.run_folder import RunFolder
 from hilrl.session import Ending, environment, run_graph
 from hilrl.supervisor import Health
 from hilrl.view import View
+from hilrl_interfaces.msg import Episode, LearnerMetrics, StepAck
 
 LAST_EPISODE_S = 20.0
 """How long the actor may take to end its episode once the learner has finished [s]."""
@@ -94,9 +94,7 @@ def prepare(
     return RunFolder.named(name or default_name(config.options)), config, False
 
 
-def _greeting(
-    folder: RunFolder, config: RunConfig, resumed: bool, env: Mapping[str, str]
-) -> str:
+def _greeting(folder: RunFolder, config: RunConfig, resumed: bool, env: Mapping[str, str]) -> str:
     options = config.options
     goal = {"lift": "lift a cube", "place": "place a cube in a bin"}[options["task"]]
     operator = "A scripted operator" if options["operator"] == "scripted" else "You"
@@ -108,7 +106,7 @@ def _greeting(
             f"{operator} shows it {options['demonstrations']} times, the policy pre-trains on that, then "
             "practises; the operator takes over when it gets stuck. Every step trains it.",
             f"Files: {folder.path} (a log per node in log/). Ctrl+C ends it; "
-            f"`hilrl up train --run {folder.name}` goes on.",
+            f"`hilrl up train --run {folder.reference}` goes on.",
             f"Look inside from another terminal: export ROS_DOMAIN_ID={env['ROS_DOMAIN_ID']} "
             f"ROS_AUTOMATIC_DISCOVERY_RANGE={env['ROS_AUTOMATIC_DISCOVERY_RANGE']}",
             "",
@@ -127,7 +125,7 @@ def _farewell(folder: RunFolder, progress: Progress, ending: Ending) -> str:
         lines.append(f"Success in the last {len(recent)}: {won}.")
     lines.append(f"Plots: {folder.plots}   episodes: {folder.episodes}   logs: {folder.log}")
     if ending is Ending.INTERRUPTED:
-        lines.append(f"Go on: hilrl up train --run {folder.name}")
+        lines.append(f"Go on: hilrl up train --run {folder.reference}")
     else:
-        lines.append(f"Try it on starts it never saw: hilrl eval {folder.name}")
+        lines.append(f"Try it on starts it never saw: hilrl eval {folder.reference}")
     return "\n".join(lines)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import imageio
 import numpy as np
-from hilrl_ros import images
 from numpy.typing import NDArray
 from rclpy.node import Node as RosNode
 from rclpy.qos import QoSProfile
@@ -13,6 +12,7 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image
 
 from hilrl.episodes import EpisodeRecord
+from hilrl_ros import images
 
 CAMERAS = ("front", "wrist")
 SCALE = 3

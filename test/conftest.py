@@ -1,0 +1,102 @@
+"""Real processes in throw-away folders, each run in a ROS domain of its own."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from hilrl.graph import TRAIN
+
+# Small and quick, yet through every phase: two demonstrations, hardly any pre-training, then practice.
+QUICK = (
+    *("--demonstrations", "2", "--duration-s", "25"),
+    *("--set", "learner.pretraining_s=1.0", "--set", "learner.imitation_updates=20"),
+)
+
+
+class Command:
+    """`hilrl` as a user runs it: a process in a session of its own, its output in a file."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.folder = folder
+        self.output_file = folder / f"output-{len(list(folder.glob('output-*')))}"
+        env = {k: v for k, v in os.environ.items() if k != "ROS_DOMAIN_ID"}
+        with open(self.output_file, "w") as output:
+            self.process = subprocess.Popen(
+                ["hilrl", *arguments],
+                cwd=folder,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def output(self) -> str:
+        """What it has printed so far."""
+        return self.output_file.read_text()
+
+    def nodes(self) -> dict[str, psutil.Process]:
+        """Its node processes by node name."""
+        found = {}
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            try:
+                name = re.search(r"__node:=(\w+)", " ".join(process.cmdline()))
+            except psutil.Error:
+                continue
+            if name:
+                found[name[1]] = process
+        return found
+
+    def wait_until(self, condition: Callable[[], bool], timeout_s: float) -> None:
+        """Fails when the condition does not come, or the command ends before."""
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            assert self.process.poll() is None, f"ended early:\n{self.output}"
+            assert time.monotonic() < deadline, f"not within {timeout_s} s:\n{self.output}"
+            time.sleep(0.1)
+
+    def wait_for_nodes(self) -> dict[str, psutil.Process]:
+        """All nodes of the training graph, once they run."""
+        self.wait_until(lambda: set(self.nodes()) == {node.name for node in TRAIN}, 20)
+        return self.nodes()
+
+    def wait(self, timeout_s: float) -> int:
+        """Its exit status."""
+        return self.process.wait(timeout_s)
+
+    def close(self) -> None:
+        """Make sure that nothing of it is left."""
+        left = list(self.nodes().values()) if self.process.poll() is None else []
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        for process in left:
+            if process.is_running():
+                process.kill()
+
+
+@pytest.fixture
+def hilrl(tmp_path: Path) -> Iterator[Callable[..., Command]]:
+    """Starts `hilrl` with the given arguments in an empty folder."""
+    commands: list[Command] = []
+
+    def start(*arguments: str) -> Command:
+        commands.append(Command(tmp_path, *arguments))
+        return commands[-1]
+
+    yield start
+    for command in commands:
+        command.close()
+
+
+def all_gone(processes: list[psutil.Process], within_s: float) -> bool:
+    """Whether all have ended, or do so in time."""
+    _, alive = psutil.wait_procs(processes, timeout=within_s)
+    return all(process.status() == psutil.STATUS_ZOMBIE for process in alive)

@@ -1,0 +1,138 @@
+"""The graph as data, and what is made of it."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from ament_index_python.packages import get_package_share_directory
+from hilrl.run_config import new_config
+from hilrl.supervisor import executable, ros_arguments
+
+from hilrl import graph, options, parameter_files
+
+
+def train(**choices):
+    config = new_config(choices, [])
+    return {node.name: node for node in graph.train(config.options, config.parameters, Path("r"))}
+
+
+def test_the_package_installs_the_top_level_folders():
+    share = Path(get_package_share_directory("hilrl"))
+    for path in ("launch/train.launch.py", "config/train.yaml", "urdf/so101.urdf.xacro"):
+        assert (share / path).is_file()
+
+
+def test_every_program_of_the_graph_is_installed():
+    for node in graph.TRAIN:
+        assert executable(node).is_file()
+
+
+def test_only_the_learner_is_outside_the_namespace_of_the_robot():
+    nodes = train(namespace="so101_b")
+    assert nodes["learner"].fully_qualified_name == "/learner"
+    others = set(nodes) - {"learner"}
+    assert {nodes[n].fully_qualified_name for n in others} == {f"/so101_b/{n}" for n in others}
+
+
+def test_robot_side_nodes_follow_the_clock_of_the_simulator():
+    nodes = train()
+    follow = {name for name, node in nodes.items() if node.parameters.get("use_sim_time")}
+    assert follow == set(nodes) - {"sim", "learner"}
+
+
+def test_what_holds_the_state_of_the_arm_is_not_respawned():
+    stay_down = {name for name, node in train().items() if not node.respawn}
+    assert stay_down == {"sim", "ee_controller", "intervention_mux"}
+
+
+def test_an_option_reaches_every_parameter_that_it_names():
+    nodes = train(seed=7, control_hz=20.0)
+    for option in (options.BY_NAME["seed"], options.BY_NAME["control_hz"]):
+        for target in option.sets:
+            node, parameter = target.split(".")
+            assert nodes[node].parameters[parameter] == {"seed": 7, "control_hz": 20.0}[option.name]
+
+
+def test_every_option_names_nodes_of_the_graph():
+    targets = {target.split(".")[0] for option in options.OPTIONS for target in option.sets}
+    assert targets <= graph.NODE_NAMES
+
+
+def test_a_person_has_no_scripted_rival_and_is_not_awaited():
+    nodes = train(operator="human", lockstep=False)
+    assert "scripted_operator" not in nodes
+    assert "lockstep_devices" not in nodes["intervention_mux"].parameters
+    with pytest.raises(ValueError, match="operator: a human needs real time"):
+        train(operator="human")
+
+
+def test_evaluation_runs_the_policy_alone_under_the_parameters_of_the_run():
+    config = new_config({"servo_lag_s": 0.05}, [])
+    nodes = {
+        node.name: node for node in graph.evaluate(config.options, config.parameters, Path("r"), Path("p"), 7)
+    }
+    assert set(nodes) == {"sim", "image_cropper", "ee_controller", "intervention_mux", "actor"}
+    assert nodes["sim"].parameters == train(servo_lag_s=0.05)["sim"].parameters
+    assert nodes["actor"].parameters["mode"] == "evaluate"
+    assert nodes["actor"].parameters["evaluation_episodes"] == 7
+    assert "lockstep_devices" not in nodes["intervention_mux"].parameters
+
+
+def test_files_yield_to_options_and_options_to_assignments(tmp_path):
+    extra = tmp_path / "extra.yaml"
+    extra.write_text("/**/sim: {ros__parameters: {seed: 3, image_size: 64, servo_lag_s: 0.5}}")
+    config = new_config({"params_file": str(extra), "seed": 4}, [("sim", "servo_lag_s", 0.1)])
+    sim = config.parameters["sim"]
+    assert (sim["seed"], sim["image_size"], sim["servo_lag_s"]) == (4, 64, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("/**/arm: {ros__parameters: {x: 1}}", r"\['arm'\]: no such node, expected \['actor'"),
+        ("/**/sim: {x: 1}", "sim: expected a block ros__parameters, got {'x': 1}"),
+        ("a: [", "expected a readable YAML file"),
+        ("3", "expected node names at the top, got 3"),
+    ],
+)
+def test_a_bad_parameter_file_is_named(tmp_path, text, message):
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        new_config({"params_file": str(bad)}, [])
+
+
+@pytest.mark.parametrize("text", ["x", "sim=1", "sim.=1", ".x=1"])
+def test_a_bad_assignment_is_refused(text):
+    with pytest.raises(ValueError, match=r"expected NODE\.PARAMETER=VALUE"):
+        parameter_files.parse_assignment(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("task", "dance", r"task: expected one of \['lift', 'place'\], got 'dance'"),
+        ("seed", "1.5", "seed: expected an integer, got '1.5'"),
+        ("duration_s", "nan", "duration_s: expected at least 0.0, got nan"),
+        ("lockstep", "maybe", "lockstep: expected true or false, got 'maybe'"),
+    ],
+)
+def test_a_bad_option_says_what_was_expected_and_what_came(name, text, message):
+    with pytest.raises(ValueError, match=message):
+        options.BY_NAME[name].parse(text)
+
+
+def test_the_parameter_file_of_a_run_reads_back_as_written():
+    nodes = train().values()
+    document = yaml.safe_load(
+        parameter_files.dump({node.fully_qualified_name: node.parameters for node in nodes})
+    )
+    for node in nodes:
+        assert document[node.fully_qualified_name]["ros__parameters"] == node.parameters
+
+
+def test_node_arguments_carry_names_remappings_and_parameters():
+    node = graph.Node("p", "x", "n", respawn=True, namespace="/ns", remappings=(("a", "b"),))
+    assert ros_arguments(node, Path("/f.yaml")) == (
+        ["--ros-args", "-r", "__node:=n", "-r", "__ns:=/ns", "-r", "a:=b", "--params-file", "/f.yaml"]
+    )
