@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pinocchio as pin
 import xacro
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from numpy.typing import ArrayLike, NDArray
 
 ARM_JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll")
@@ -114,6 +115,14 @@ class Kinematics:
         along_y = -xx * sin_h + xy * cos_h
         along_x = -math.sin(pitch) * (xx * cos_h + xy * sin_h) - math.cos(pitch) * xz
         return Pose(placement.translation.copy(), pitch, math.atan2(along_y, along_x), rotation)
+
+
+def installed_urdf() -> Path:
+    """The SO-101 as the bring-up package installs it; raises ValueError where that is not found."""
+    try:
+        return Path(get_package_share_directory("hilrl")) / "urdf" / "so101.urdf.xacro"
+    except PackageNotFoundError as error:
+        raise ValueError("urdf: expected a path, or the package hilrl in the sourced workspace") from error
 
 
 def rotation_from(heading: float, pitch: float, roll: float) -> Array:

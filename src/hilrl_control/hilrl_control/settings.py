@@ -38,8 +38,13 @@ class Settings:
     """Without an action for this long the arm holds [s]."""
     joint_state_timeout_s: float = 0.3
     """Joint states older than this are not acted on [s]."""
-    home_joints: tuple[float, ...] = (0.0, -0.5, 0.4, 1.3, 0.0, 0.9)
+    home_joints: tuple[float, ...] = (0.0, -0.4827, 0.166, 1.638, 0.0, 0.9)
     """Where `go_home` goes, in `JOINT_NAMES` order [rad]."""
+
+    @staticmethod
+    def default() -> "Settings":
+        """The default box with the default bounds."""
+        return Settings(Workspace.from_corners((0.12, -0.15, 0.005), (0.32, 0.15, 0.22)))
 
     @property
     def period_s(self) -> float:
