@@ -53,6 +53,8 @@ class EpisodeSummary:
     episode_return: float = 0.0
     success: bool = False
     truncated: bool = False
+    interrupted: bool = False
+    """Truncated for another reason than its length."""
     policy_version: int = 0
 
     @property
@@ -106,11 +108,6 @@ class EpisodeLoop:
         return self._summary is not None
 
     @property
-    def summary(self) -> EpisodeSummary | None:
-        """Of the running episode so far."""
-        return self._summary
-
-    @property
     def next_episode(self) -> int:
         """Number that the next episode gets."""
         return self._last_episode + 1
@@ -119,13 +116,16 @@ class EpisodeLoop:
         """Number on from here. Only between episodes."""
         self._last_sequence, self._last_episode = last_sequence, last_episode
 
-    def begin(self, kind: Kind, seed: int) -> EpisodeSummary:
-        """The scene is ready: the next tick is the first of a new episode."""
-        self._last_episode += 1
-        self._summary = EpisodeSummary(self._last_episode, kind, seed)
+    def prepare(self, kind: Kind, seed: int) -> EpisodeSummary:
+        """The episode that `begin` can begin when its scene is ready."""
+        return EpisodeSummary(self.next_episode, kind, seed)
+
+    def begin(self, summary: EpisodeSummary) -> None:
+        """The scene is ready: the next tick is the first of this episode."""
+        self._last_episode = summary.episode
+        self._summary = summary
         self._pending, self._label, self._cut = None, None, False
         self._executed.clear()
-        return self._summary
 
     def executed(self, stamp_ns: int, action: Action) -> None:
         """The mux let `action` through for the observation with this stamp."""
@@ -234,6 +234,7 @@ class EpisodeLoop:
     def _end(self, step: Step) -> EpisodeSummary:
         summary, self._summary, self._pending = self._summary, None, None
         summary.truncated = step.truncated
+        summary.interrupted = step.truncated and summary.steps < self.max_episode_steps
         return summary
 
     def _count(self, step: Step) -> None:

@@ -4,7 +4,9 @@ In lockstep everything of a tick carries the same stamp, and a tick is whole whe
 arrived. In real time every stream has its own rate, and a tick is the newest of each, if none is stale.
 """
 
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +53,8 @@ class Tick:
     success: bool = False
     holding: bool = False
     """ee_controller moves nothing."""
+    oldest_ns: int = 0
+    """Stamp of its oldest part; in lockstep that of all."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,7 @@ class LockstepSync:
         reward, success = parts["reward"]
         frames = [parts[f"image.{camera}"] for camera in self._spec.cameras]
         observation = _observation(stamp_ns, parts["joints"], parts["ee"], frames)
-        tick = Tick(observation, reward, success, parts["ee"].holding)
+        tick = Tick(observation, reward, success, parts["ee"].holding, stamp_ns)
         self._whole[stamp_ns] = tick
         if len(self._whole) > STAMPS_KEPT:
             self._whole.popitem(last=False)
@@ -169,8 +173,12 @@ class RealTimeSync:
     the joint state. Both are independent of the clocks of this machine and of the camera's agreeing.
     """
 
-    def __init__(self, spec: ObservationSpec, max_age_s: float) -> None:
+    def __init__(
+        self, spec: ObservationSpec, max_age_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`clock`: seconds, never set back."""
         self._spec = spec
+        self._clock = clock
         self.max_age_s = max_age_s
         self._newest: dict[str, _Newest] = {}
         self._names = [*(f"image_crop[{name}]" for name in spec.cameras), "joint_states", "ee_state"]
@@ -178,18 +186,18 @@ class RealTimeSync:
         self._success = False
         self._taken: Tick | None = None
 
-    def add_image(self, camera: str, message: Image, now_s: float) -> None:
-        """`now_s`: a monotonic clock, as for all others. Raises ValueError as in lockstep."""
+    def add_image(self, camera: str, message: Image) -> None:
+        """Raises ValueError as in lockstep."""
         name = f"image_crop[{camera}]"
-        self._set(name, image_array(name, message, self._spec.image_size), message, now_s)
+        self._set(name, image_array(name, message, self._spec.image_size), message)
 
-    def add_joint_state(self, message: JointState, now_s: float) -> None:
+    def add_joint_state(self, message: JointState) -> None:
         """Raises ValueError as in lockstep."""
-        self._set("joint_states", joint_values(message), message, now_s)
+        self._set("joint_states", joint_values(message), message)
 
-    def add_ee_state(self, message: EeState, now_s: float) -> None:
+    def add_ee_state(self, message: EeState) -> None:
         """Raises ValueError as in lockstep."""
-        self._set("ee_state", _ee(message), message, now_s)
+        self._set("ee_state", _ee(message), message)
 
     def add_reward(self, message: RewardEstimate) -> None:
         """A success between two ticks counts, even if a later estimate takes it back."""
@@ -197,13 +205,13 @@ class RealTimeSync:
         if success or not self._success:
             self._reward, self._success = reward, success
 
-    def take(self, now_s: float) -> tuple[Tick | None, str]:
+    def take(self) -> tuple[Tick | None, str]:
         """The tick of this moment, or None and why there is none.
 
         Its stamp is that of the joint state; its reward is of what came since the last tick taken.
         Until there is a new joint state it is the same tick again.
         """
-        if reason := self._stale(now_s):
+        if reason := self._stale():
             return None, reason
         joints = self._newest["joint_states"]
         if self._taken is not None and self._taken.observation.stamp_ns == joints.stamp_ns:
@@ -211,7 +219,8 @@ class RealTimeSync:
         ee = self._newest["ee_state"].value
         frames = [self._newest[f"image_crop[{camera}]"].value for camera in self._spec.cameras]
         observation = _observation(joints.stamp_ns, joints.value, ee, frames)
-        self._taken = Tick(observation, self._reward, self._success, ee.holding)
+        oldest_ns = min(self._newest[name].stamp_ns for name in self._names)
+        self._taken = Tick(observation, self._reward, self._success, ee.holding, oldest_ns)
         self._reward, self._success = 0.0, False
         return self._taken, ""
 
@@ -221,10 +230,11 @@ class RealTimeSync:
         self._reward, self._success = 0.0, False
         self._taken = None
 
-    def _set(self, name: str, value: object, message: object, now_s: float) -> None:
-        self._newest[name] = _Newest(value, to_ns(message.header.stamp), now_s)
+    def _set(self, name: str, value: object, message: Image | JointState | EeState) -> None:
+        self._newest[name] = _Newest(value, to_ns(message.header.stamp), self._clock())
 
-    def _stale(self, now_s: float) -> str:
+    def _stale(self) -> str:
+        now_s = self._clock()
         for name in self._names:
             newest = self._newest.get(name)
             if newest is None:

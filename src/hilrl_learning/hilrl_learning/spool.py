@@ -27,8 +27,8 @@ _FRAME = struct.Struct("<II")
 _NUMBERS = struct.Struct("<QQ")
 _FRAME_BYTES = _FRAME.size + _NUMBERS.size
 
-SEGMENT_BYTES = 16 << 20
-"""A new segment begins above this size: about 160 steps of two 128x128 frames."""
+SEGMENT_BYTES = 4 << 20
+"""A new segment begins above this size: about 40 steps of two 128x128 frames, quickly deleted."""
 
 
 @dataclass

@@ -1,0 +1,299 @@
+"""The actor: acts at every tick, makes steps of what came of it, and gets them to the learner."""
+
+import gc
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hilrl_interfaces.msg import EeAction, EeState, Episode, RewardEstimate
+from hilrl_interfaces.srv import LabelEpisode
+from hilrl_ros import qos
+from hilrl_ros.main import run_node
+from hilrl_ros.parameters import Parameter, Parameters
+from hilrl_ros.stamps import from_ns, to_ns
+from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
+from rclpy.node import Node
+from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import Header
+from std_srvs.srv import SetBool
+
+from hilrl_learning.course import TrainingCourse
+from hilrl_learning.data import DELTA_AXES, Action, ActionSpec, ObservationSpec
+from hilrl_learning.episode_loop import EpisodeLoop, EpisodeSummary, Kind, Label, Outcome
+from hilrl_learning.evaluation import Evaluation, policy_from_file
+from hilrl_learning.messages import action_from_message, action_to_message
+from hilrl_learning.observation_sync import LockstepSync, RealTimeSync, Tick, state_names
+from hilrl_learning.scene_reset import SceneReset
+from hilrl_learning.training_link import TrainingLink
+
+POLL_S = 0.05
+PATIENCE_S = 0.1
+"""Wall time for which a tick in lockstep waits for the executed action of the one before."""
+
+PARAMETERS = (
+    Parameter("mode", "train", "train with the learner, or evaluate a policy alone",
+              choices=("train", "evaluate"), read_only=True),
+    Parameter("actor_id", "arm", "unique per arm; names its steps and its spool", read_only=True),
+    Parameter("lockstep", True, "act on every observation of a new stamp; false: on a timer", read_only=True),
+    Parameter("control_hz", 10.0, "control rate [Hz]", 0.1, 1000.0, read_only=True),
+    Parameter("cameras", ["front", "wrist"], "cameras of an observation", read_only=True),
+    Parameter("image_size", 128, "height and width of a crop [px]", 8, 4096, read_only=True),
+    Parameter("action_axes", ["x", "y", "z"], "axes that the policy moves",
+              choices=DELTA_AXES, read_only=True),
+    Parameter("max_age_s", 0.2, "real time: an older camera or joint state is stale [s]", 0.01, 10.0),
+    Parameter("max_episode_steps", 60, "an episode is truncated after so many steps", 1, 1_000_000),
+    Parameter("seed", 0, "of exploration and of the scenes", 0, read_only=True),
+    Parameter("sim_reset", True, "start episodes with sim/reset; false: with ee_controller/go_home",
+              read_only=True),
+    Parameter("run_dir", "runs/default", "folder of the run: spool, results", read_only=True),
+    Parameter("learner_timeout_s", 60.0, "park after so much silence of the learner [s]", 1.0, 1e6),
+    Parameter("policy_file", "", "evaluate: policy.safetensors of a checkpoint", read_only=True),
+    Parameter("evaluation_episodes", 50, "evaluate: scenes to try", 1, 1_000_000, read_only=True),
+    Parameter("result_file", "evaluation_results.json", "evaluate: results, relative to run_dir",
+              read_only=True),
+    Parameter("base_frame", "base_link", "frame of the actions", read_only=True),
+)  # fmt: skip
+
+
+class Actor(Node):
+    """Wires topics to the synchroniser, the episode loop and, by mode, the learner or an evaluation."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Raises ValueError where a parameter or a file it names is refused."""
+        super().__init__("actor", **kwargs)
+        torch.set_num_threads(1)
+        params = self._params = Parameters(self, PARAMETERS, on_change=self._retune)
+        torch.manual_seed(params["seed"])
+        self._lockstep: bool = params["lockstep"]
+        self._base_frame: str = params["base_frame"]
+        size = (params["image_size"], params["image_size"])
+        observation = ObservationSpec(state_names(), tuple(params["cameras"]), size)
+        action = ActionSpec(tuple(params["action_axes"]))
+        self._sync = (
+            LockstepSync(observation) if self._lockstep else RealTimeSync(observation, params["max_age_s"])
+        )
+        self._actions = self.create_publisher(EeAction, "policy_action", qos.ACTIONS)
+        self._episodes = self.create_publisher(Episode, "episode", qos.EVENTS)
+        self._mode = self._make_mode(observation, action)
+        self._loop = EpisodeLoop(
+            params["actor_id"],
+            1.0 / params["control_hz"],
+            params["max_episode_steps"],
+            *self._mode.last_numbers,
+        )
+        self._reset = SceneReset(self, params["sim_reset"], self._on_scene_ready)
+        self._summary: EpisodeSummary | None = None
+        """Of the episode whose scene is being prepared."""
+        self._first_stamp_ns: int | None = None
+        """Of the prepared scene, until its episode has begun."""
+        self._unanswered: tuple[Tick, float] | None = None
+        self._answer: EeAction | None = None
+        self._status = ""
+        self._subscribe(observation)
+        gc.collect()
+        gc.freeze()  # torch and rclpy are for good; collecting among them would pause the loop
+
+    def _make_mode(self, observation: ObservationSpec, action: ActionSpec) -> TrainingLink | Evaluation:
+        params = self._params
+        run_dir = Path(params["run_dir"])
+        if params["mode"] == "train":
+            course = TrainingCourse(params["seed"], params["learner_timeout_s"])
+            return TrainingLink(
+                self, params["actor_id"], run_dir, observation, action, course, self._base_frame
+            )
+        return Evaluation(
+            policy_from_file(Path(params["policy_file"]), observation, action),
+            params["evaluation_episodes"],
+            run_dir / params["result_file"],
+        )
+
+    def _subscribe(self, observation: ObservationSpec) -> None:
+        for camera in observation.cameras:
+            self.create_subscription(
+                Image,
+                f"camera/{camera}/image_crop",
+                lambda message, camera=camera: self._take("add_image", camera, message),
+                qos.IMAGES,
+            )
+        for kind, topic, method, profile in (
+            (RewardEstimate, "reward", "add_reward", qos.EVENTS),
+            (EeState, "ee_state", "add_ee_state", qos.JOINT_STATES),
+            (JointState, "joint_states", "add_joint_state", qos.JOINT_STATES),
+        ):
+            self.create_subscription(
+                kind, topic, lambda message, method=method: self._take(method, message), profile
+            )
+        self.create_subscription(EeAction, "action", self._on_executed, qos.ACTIONS)
+        self.create_service(SetBool, "~/pause", self._on_pause)
+        self.create_service(LabelEpisode, "~/label", self._on_label)
+        # Silence is wall time, also where the arm's time is simulated.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(POLL_S, self._on_poll, clock=steady)
+        if not self._lockstep:
+            self.create_timer(1.0 / self._params["control_hz"], self._on_timer, clock=steady)
+
+    def _retune(self, values: Mapping[str, Any]) -> None:
+        self._loop.max_episode_steps = values["max_episode_steps"]
+        if not self._lockstep:
+            self._sync.max_age_s = values["max_age_s"]
+        if values["mode"] == "train":
+            self._mode.course.learner_timeout_s = values["learner_timeout_s"]
+
+    def _take(self, method: str, *parts: Any) -> None:
+        """A part of an observation came."""
+        try:
+            tick = getattr(self._sync, method)(*parts)
+        except ValueError as error:
+            self.get_logger().error(f"ignored: {error}", throttle_duration_sec=5.0)
+            return
+        if tick is not None:
+            self._on_tick(tick)
+
+    def _on_timer(self) -> None:
+        """Real time: the tick."""
+        if self._summary is None:
+            return
+        tick, reason = self._sync.take()
+        if tick is None:
+            self._loop.doubt()
+            self.get_logger().warning(f"holding: {reason}", throttle_duration_sec=5.0)
+        else:
+            self._on_tick(tick)
+
+    def _on_tick(self, tick: Tick) -> None:
+        if not self._loop.running:
+            if self._first_stamp_ns is None or tick.oldest_ns < self._first_stamp_ns:
+                return
+            self._first_stamp_ns = None
+            self._loop.begin(self._summary)
+        self._follow(self._loop.tick(tick, patient=self._lockstep), tick)
+
+    def _follow(self, outcome: Outcome, tick: Tick) -> None:
+        if not outcome.await_executed:
+            self._unanswered = None
+        elif self._unanswered is None:
+            self._unanswered = (tick, time.monotonic())
+        # The arm goes first: it moves while the step is written.
+        if outcome.act:
+            self._mode.swap_policy()
+            stamp_ns = tick.observation.stamp_ns
+            self._answer = action_to_message(self._choose(tick), stamp_ns, self._base_frame)
+        if outcome.act or outcome.repeat:
+            self._actions.publish(self._answer)
+        if outcome.step is not None:
+            self._mode.keep(outcome.step)
+        if outcome.end is not None:
+            self._mode.ended(outcome.end)
+            self._publish_episode(outcome.end, finished=True)
+            self._prepare_next()
+
+    def _choose(self, tick: Tick) -> Action:
+        policy = self._mode.policy
+        if policy is None or self._summary.kind is Kind.DEMONSTRATION:
+            return Action(np.zeros(len(DELTA_AXES), np.float32))
+        return policy.act(tick.observation, self._mode.explores)
+
+    def _on_executed(self, message: EeAction) -> None:
+        try:
+            self._loop.executed(to_ns(message.header.stamp), action_from_message(message))
+        except ValueError as error:
+            self.get_logger().error(f"ignored: {error}", throttle_duration_sec=5.0)
+            return
+        if self._unanswered is not None:
+            self._on_tick(self._unanswered[0])
+
+    def _on_poll(self) -> None:
+        now_s = time.monotonic()
+        self._mode.poll()
+        self._reset.poll(now_s)
+        if self._loop.running:
+            if reason := self._mode.must_stop():
+                self._say(reason)
+                self._loop.cut()
+        elif self._summary is None:
+            self._prepare_next()
+        if self._unanswered is not None and now_s - self._unanswered[1] > PATIENCE_S:
+            tick, _ = self._unanswered
+            self._follow(self._loop.tick(tick), tick)
+
+    def _prepare_next(self) -> None:
+        """Have the scene set up for the next episode, if there is to be one now."""
+        if self._mode.finished:
+            raise SystemExit(0)
+        self._summary = None
+        self._mode.swap_policy()
+        self._loop.continue_from(*self._mode.last_numbers)
+        plan, reason = self._mode.next(self._loop.next_episode)
+        if plan is None:
+            self._say(reason)
+            return
+        self._say(f"{plan.kind.name.lower()} episodes")
+        self._summary = self._loop.prepare(plan.kind, plan.seed)
+        self._sync.forget()
+        if self._params["sim_reset"]:
+            # Before the first tick of the scene, at which a scripted operator acts already.
+            self._publish_episode(self._summary, finished=False)
+        self._reset.ask(plan.seed, time.monotonic())
+
+    def _on_scene_ready(self, first_stamp_ns: int) -> None:
+        self._first_stamp_ns = first_stamp_ns
+        if not self._params["sim_reset"]:
+            self._publish_episode(self._summary, finished=False)
+        if self._lockstep and (tick := self._sync.newest()) is not None:
+            self._on_tick(tick)  # the scene was faster than its service's answer
+
+    def _publish_episode(self, summary: EpisodeSummary, finished: bool) -> None:
+        self._episodes.publish(
+            Episode(
+                header=Header(stamp=from_ns(summary.end_ns)),
+                actor_id=self._params["actor_id"],
+                episode=summary.episode,
+                kind=summary.kind,
+                finished=finished,
+                success=summary.success,
+                truncated=summary.truncated,
+                episode_return=summary.episode_return,
+                steps=summary.steps,
+                intervention_steps=summary.intervention_steps,
+                duration_s=summary.duration_s,
+                policy_version=summary.policy_version,
+                seed=summary.seed,
+            )
+        )
+
+    def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._mode.course.paused = request.data
+        response.success = True
+        response.message = "paused: a running episode is cut off" if request.data else "goes on"
+        return response
+
+    def _on_label(
+        self, request: LabelEpisode.Request, response: LabelEpisode.Response
+    ) -> LabelEpisode.Response:
+        if request.label in tuple(Label):
+            response.message = self._loop.label(Label(request.label))
+        else:
+            response.message = f"label: expected one of {[*map(int, Label)]}, got {request.label}"
+        response.success = not response.message
+        return response
+
+    def _say(self, status: str) -> None:
+        """Once per change."""
+        if status != self._status:
+            self._status = status
+            self.get_logger().info(status)
+
+    def close(self) -> None:
+        """Called by `run_node` at the end."""
+        self._mode.close()
+        # Whoever counts episodes wants the last one too.
+        self._episodes.wait_for_all_acked(Duration(seconds=0.5))
+
+
+def main() -> None:
+    """Entry point."""
+    run_node(Actor)

@@ -1,0 +1,237 @@
+"""The learner: takes steps in, trains without pause, gives weights out.
+
+This thread only receives and publishes. The trainer lives in a thread of its own.
+"""
+
+import sys
+import time
+from array import array
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hilrl_interfaces.msg import LearnerMetrics, PolicyWeights, StepAck
+from hilrl_interfaces.msg import Step as StepMessage
+from hilrl_ros import qos
+from hilrl_ros.main import run_node
+from hilrl_ros.parameters import Parameter, Parameters
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.task import Future
+from std_srvs.srv import SetBool, Trigger
+
+from hilrl_learning.algorithms import registry
+from hilrl_learning.data import DELTA_AXES, ActionSpec, ObservationSpec
+from hilrl_learning.messages import step_from_message
+from hilrl_learning.metrics import MetricsWriter
+from hilrl_learning.observation_sync import state_names
+from hilrl_learning.receiver import StepReceiver
+from hilrl_learning.trainer import TrainConfig, Trainer
+from hilrl_learning.training_thread import TrainingThread
+from hilrl_learning.weights import sha256
+
+POLL_S = 0.05
+HEARTBEAT_S = 0.25
+RECEIPT_S = 0.1
+"""Shortest time between receipts while steps come in; each costs the actor a little of its loop."""
+ALONE_S = 0.5
+"""How long to look for another learner before being one."""
+STOP_S = 2.5
+"""Longest wait for the trainer to come to the end of a piece of work; a stop has 4 s in all."""
+
+PARAMETERS = (
+    Parameter("run_dir", "runs/default", "folder of the run: replay, checkpoints, metrics", read_only=True),
+    Parameter("cameras", ["front", "wrist"], "cameras of an observation", read_only=True),
+    Parameter("image_size", 128, "height and width of a crop [px]", 8, 4096, read_only=True),
+    Parameter("action_axes", ["x", "y", "z"], "axes that the policy moves",
+              choices=DELTA_AXES, read_only=True),
+)  # fmt: skip
+
+
+def dataclass_parameters(config_class: type, prefix: str = "") -> tuple[Parameter, ...]:
+    """One parameter per field. A run's settings are fixed once it has started."""
+    return tuple(
+        Parameter(
+            prefix + field.name,
+            field.default_factory() if field.default is MISSING else field.default,
+            field.metadata["description"],
+            field.metadata.get("minimum"),
+            field.metadata.get("maximum"),
+            read_only=True,
+        )
+        for field in fields(config_class)
+    )
+
+
+def dataclass_from(config_class: type, values: Mapping[str, Any], prefix: str = "") -> Any:
+    """Inverse of `dataclass_parameters`."""
+    return config_class(**{field.name: values[prefix + field.name] for field in fields(config_class)})
+
+
+class Learner(Node):
+    """Wires topics to the receiver and the training thread."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Raises ValueError where a parameter or the run folder is refused, or another learner is there."""
+        super().__init__("learner", **kwargs)
+        self._refuse_second_learner()
+        params = Parameters(self, (*PARAMETERS, *dataclass_parameters(TrainConfig)))
+        config: TrainConfig = dataclass_from(TrainConfig, params.values)
+        algorithm_class = registry.algorithm(config.algorithm).config_class
+        prefix = f"{config.algorithm}."
+        settings = Parameters(self, dataclass_parameters(algorithm_class, prefix))
+        size = (params["image_size"], params["image_size"])
+        self._spec = ObservationSpec(state_names(), tuple(params["cameras"]), size)
+        self._config = config
+        run_dir = Path(params["run_dir"])
+        self._trainer = Trainer(
+            config,
+            dataclass_from(algorithm_class, settings.values, prefix),
+            self._spec,
+            ActionSpec(tuple(params["action_axes"])),
+            run_dir,
+        )
+        for reason in self._trainer.restore():
+            self.get_logger().error(reason)
+        self._metrics = MetricsWriter(run_dir)
+        self._training = TrainingThread(self._trainer, self._metrics)
+        self._receiver = StepReceiver(self._trainer.received())
+        self._published_version = 0
+        self._acked: dict[str, int] = {}
+        self._acked_s = 0.0
+
+        self._policies = self.create_publisher(PolicyWeights, "/learner/policy", qos.LATCHED)
+        self._acks = self.create_publisher(StepAck, "/learner/ack", qos.EVENTS)
+        self._numbers = self.create_publisher(LearnerMetrics, "/learner/metrics", qos.EVENTS)
+        self.create_subscription(StepMessage, "/learner/steps", self._on_step, qos.STEPS)
+        self.create_service(Trigger, "~/save_checkpoint", self._on_save)
+        self.create_service(SetBool, "~/pause", self._on_pause)
+        self.create_service(Trigger, "~/request_policy", self._on_request)
+        self.create_timer(POLL_S, self._on_poll, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._training.start()
+        self.get_logger().info(
+            f"{config.algorithm} in {run_dir}: {self._trainer.env_steps} steps, "
+            f"{self._trainer.critic_updates} updates so far"
+        )
+
+    def _refuse_second_learner(self) -> None:
+        until_s = time.monotonic() + ALONE_S
+        while time.monotonic() < until_s:
+            if self.count_publishers("/learner/policy"):
+                raise ValueError(
+                    "/learner/policy: expected to be the only learner, another one publishes weights "
+                    "already; stop it, or use another ROS_DOMAIN_ID"
+                )
+            time.sleep(0.05)
+
+    def _on_step(self, message: StepMessage) -> None:
+        try:
+            step = step_from_message(message, self._spec)
+        except ValueError as error:
+            self.get_logger().error(
+                f"step {message.sequence} of {message.actor_id!r} refused: {error}",
+                throttle_duration_sec=5.0,
+            )
+            return
+        for ready in self._receiver.add(step):
+            self._training.deliver(ready)
+
+    def _on_poll(self) -> None:
+        if self._training.failure is not None:
+            raise self._training.failure
+        snapshot = self._training.snapshot
+        if snapshot.policy is not None and snapshot.policy[0] != self._published_version:
+            self._publish_policy()
+        now_s = time.monotonic()
+        news = snapshot.received != self._acked
+        if now_s - self._acked_s >= (RECEIPT_S if news else HEARTBEAT_S):
+            self._publish_ack(now_s)
+        if (values := self._training.values()) is not None:
+            self._publish_metrics(values)
+
+    def _publish_policy(self) -> None:
+        snapshot = self._training.snapshot
+        version, payload = snapshot.policy
+        self._policies.publish(
+            PolicyWeights(
+                header=self._header(),
+                version=version,
+                critic_updates=snapshot.critic_updates,
+                algorithm=self._config.algorithm,
+                sha256=np.frombuffer(sha256(payload), np.uint8),
+                data=array("B", payload),
+            )
+        )
+        self._published_version = version
+
+    def _publish_ack(self, now_s: float) -> None:
+        """Only what is stored is acknowledged: an actor deletes its copy."""
+        snapshot = self._training.snapshot
+        actors = sorted({*self._receiver.actors, *snapshot.received})
+        self._acks.publish(
+            StepAck(
+                header=self._header(),
+                actor_ids=actors,
+                sequences=array("Q", [snapshot.received.get(actor, 0) for actor in actors]),
+                policy_version=self._published_version,
+                phase=snapshot.phase,
+                demonstrations=snapshot.demonstrations,
+                demonstrations_wanted=self._config.demonstrations,
+            )
+        )
+        self._acked, self._acked_s = snapshot.received, now_s
+
+    def _publish_metrics(self, values: dict[str, float]) -> None:
+        own = {name: values[name] for name in LearnerMetrics.get_fields_and_field_types() if name in values}
+        others = {name: value for name, value in values.items() if name not in own}
+        self._numbers.publish(
+            LearnerMetrics(
+                header=self._header(),
+                names=list(others),
+                values=array("d", others.values()),
+                **own,
+            )
+        )
+
+    def _header(self) -> Any:
+        header = LearnerMetrics().header
+        header.stamp = self.get_clock().now().to_msg()
+        return header
+
+    async def _on_save(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        done = Future(executor=self.executor)
+        self._training.save().add_done_callback(done.set_result)
+        saved = await done
+        error = saved.exception()
+        response.success = error is None
+        response.message = str(saved.result() if error is None else error)
+        return response
+
+    def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._training.pause(request.data)
+        response.success = True
+        response.message = "paused: steps are stored, none are trained on" if request.data else "goes on"
+        return response
+
+    def _on_request(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success = self._published_version > 0
+        response.message = f"version {self._published_version}" if response.success else "no policy yet"
+        if response.success:
+            self._publish_policy()
+        return response
+
+    def close(self) -> None:
+        """Called by `run_node` at the end: leave a checkpoint to go on from."""
+        if not self._training.stop(STOP_S):
+            print(f"learner: still busy after {STOP_S} s, the last checkpoint stands", file=sys.stderr)
+            return
+        if self._training.failure is None:
+            self._trainer.close()
+        self._metrics.close()
+
+
+def main() -> None:
+    """Entry point."""
+    run_node(Learner)
