@@ -18,7 +18,7 @@ TASKS = ("lift", "place")
 CUBE_HALF = 0.0125
 CLEARANCE = 0.010
 """Between the fixed jaw and the cube on the way down."""
-GRASP_Z = 0.005
+GRASP_Z = 0.003
 """Height of the TCP above the cube's centre in a grasp. The jaws reach 6 mm further down, and lower where the
 arm is too high up for a vertical approach: a jaw pressed on the table does not slide."""
 CLOSE_BELOW = 0.025
@@ -40,6 +40,9 @@ CLOSING = 0.45
 """A jaw goal below this means to hold or to grasp [rad]."""
 EMPTY = -0.04
 """Jaw angle that leaves no room for a cube [rad]."""
+
+STEADY = 0.3
+"""Noise of a hand at rest, as a share of that of one moving a full step."""
 
 BIN_HALF = 0.035
 CARRY_Z = 0.065
@@ -159,7 +162,9 @@ class Expert:
         goal, gripper = intend(self._task, arm, replace(scene, cube=scene.cube + self._aim_error))
         steps = (goal - arm.target) / self._step_m
         steps = np.clip(steps, -self._speed, self._speed)
-        steps += self._rng.normal(0.0, self._noise, 3)
+        # A hand that hardly moves is steadier than one that sweeps.
+        unsteady = max(STEADY, float(np.abs(steps).max()))
+        steps += self._rng.normal(0.0, self._noise * unsteady, 3)
         delta = np.zeros(len(AXES), np.float32)
         delta[:3] = np.clip(steps, -1, 1)
         return delta, gripper
