@@ -43,6 +43,8 @@ EMPTY = -0.04
 
 STEADY = 0.3
 """Noise of a hand at rest, as a share of that of one moving a full step."""
+TREMOR_STEPS = 256
+"""After so many steps the noise begins anew."""
 
 BIN_HALF = 0.035
 CARRY_Z = 0.065
@@ -142,29 +144,33 @@ def _half_width(direction: Array, yaw: float) -> float:
 
 
 class Expert:
-    """One episode's operator: as fast and as exact as people differ, seeded."""
+    """One episode's operator: as fast and as exact as people differ.
+
+    Its unevenness is a function of the seed and the step, so a step asked for twice, or never, changes
+    nothing for the others.
+    """
 
     def __init__(
         self, task: str, rng: np.random.Generator, noise: float = 0.15, step_m: float = 0.02
     ) -> None:
-        """`noise`: standard deviation of each step's delta, and size of the episode's aiming error, in steps."""
+        """`noise`: standard deviation of each delta, and size of the episode's aiming error, in full steps."""
         if task not in TASKS:
             raise ValueError(f"task: expected one of {list(TASKS)}, got {task!r}")
         self._task = task
-        self._rng = rng
-        self._noise = noise
         self._step_m = step_m
         self._speed = 1.0 - rng.uniform(0.0, min(2 * noise, 0.8))
         self._aim_error = np.append(rng.uniform(-1, 1, 2), 0.0) * noise * step_m
+        self._tremor = rng.normal(0.0, noise, (TREMOR_STEPS, 3))
 
-    def act(self, arm: Arm, scene: Scene) -> tuple[NDArray[np.float32], Gripper]:
-        """The next action: delta, shape (5,) in [-1, 1], with pitch and roll left alone; and the gripper."""
+    def act(self, step: int, arm: Arm, scene: Scene) -> tuple[NDArray[np.float32], Gripper]:
+        """The action for a step of the episode: delta, shape (5,) in [-1, 1], and the gripper.
+
+        Pitch and roll are left alone: what a policy of x, y, z and gripper can do is all it does.
+        """
         goal, gripper = intend(self._task, arm, replace(scene, cube=scene.cube + self._aim_error))
-        steps = (goal - arm.target) / self._step_m
-        steps = np.clip(steps, -self._speed, self._speed)
+        steps = np.clip((goal - arm.target) / self._step_m, -self._speed, self._speed)
         # A hand that hardly moves is steadier than one that sweeps.
-        unsteady = max(STEADY, float(np.abs(steps).max()))
-        steps += self._rng.normal(0.0, self._noise * unsteady, 3)
+        steps += self._tremor[step % TREMOR_STEPS] * max(STEADY, float(np.abs(steps).max()))
         delta = np.zeros(len(AXES), np.float32)
         delta[:3] = np.clip(steps, -1, 1)
         return delta, gripper

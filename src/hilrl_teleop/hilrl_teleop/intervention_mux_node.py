@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from hilrl_ros.main import run_node
-from hilrl_ros.parameters import Parameter, Parameters
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from std_msgs.msg import String
 
 from hilrl_interfaces.msg import EeAction
 from hilrl_ros import qos
+from hilrl_ros.main import run_node
+from hilrl_ros.parameters import Parameter, Parameters
 from hilrl_teleop.arbitration import Arbitration
 from hilrl_teleop.ee_action import Action
 from hilrl_teleop.messages import to_action, to_message

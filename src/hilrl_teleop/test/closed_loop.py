@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+
 from hilrl_control.ee_control import EeControl
 from hilrl_control.kinematics import Kinematics
 from hilrl_control.settings import Settings
@@ -40,7 +41,7 @@ class ClosedLoop:
         """Steps that the expert needs from where the arm is now; 0: not done in time."""
         expert = Expert(self.task, np.random.default_rng([1, seed]), noise)
         for step in range(steps):
-            if self.step(*expert.act(self.arm(), self.scene())):
+            if self.step(*expert.act(step, self.arm(), self.scene())):
                 return step + 1
         return 0
 

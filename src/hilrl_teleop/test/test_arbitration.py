@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from hilrl_teleop.arbitration import LOCKSTEP_WAIT_S, Arbitration
 from hilrl_teleop.ee_action import Action, Gripper, Source
 
