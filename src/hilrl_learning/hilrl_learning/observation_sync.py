@@ -242,11 +242,9 @@ class RealTimeSync:
             age_s = now_s - newest.arrived_s
             if age_s > self.max_age_s:
                 return f"{name}: the newest is {age_s:.2f} s old, expected at most {self.max_age_s} s"
-            apart_s = (
-                abs(newest.stamp_ns - self._newest["joint_states"].stamp_ns) * 1e-9
-                if ("joint_states" in self._newest)
-                else 0.0
-            )
+        joints = self._newest["joint_states"]
+        for name in self._names:
+            apart_s = abs(self._newest[name].stamp_ns - joints.stamp_ns) * 1e-9
             if apart_s > self.max_age_s:
                 return (
                     f"{name}: stamped {apart_s:.2f} s away from the joint state, "
