@@ -49,6 +49,8 @@ class Parameter:
         descriptor = ParameterDescriptor(
             description=self.description + "".join(f" ({note})" for note in notes),
             read_only=self.read_only,
+            # rclpy takes an empty list for bytes and would refuse anything else later.
+            dynamic_typing=self.default == [],
         )
         has_range = self.minimum is not None or self.maximum is not None
         if has_range and type(self.default) is float:
@@ -62,7 +64,11 @@ class Parameter:
         return descriptor
 
     def problem(self, value: Any) -> str | None:
-        """Why `value` is refused, or None. Type agreement is checked by rclpy before."""
+        """Why `value` is refused, or None. But for empty defaults, rclpy has checked the type before."""
+        if self.default == [] and not (
+            isinstance(value, list) and all(isinstance(element, self.element_type) for element in value)
+        ):
+            return f"{self.name}: expected a list of {self.element_type.__name__}, got {value!r}"
         elements = list(value) if isinstance(self.default, list) else [value]
         if self.length is not None and len(elements) != self.length:
             return f"{self.name}: expected {self.length} values, got {len(elements)}"
@@ -113,16 +119,8 @@ class Parameters:
         return self._values
 
     def _declare(self, node: Node, parameter: Parameter) -> Any:
-        default: Any = parameter.default
-        if default == []:
-            rcl_type = {
-                str: RclpyParameter.Type.STRING_ARRAY,
-                float: RclpyParameter.Type.DOUBLE_ARRAY,
-                int: RclpyParameter.Type.INTEGER_ARRAY,
-            }[parameter.element_type]
-            default = RclpyParameter(parameter.name, rcl_type, []).value
         try:
-            value = node.declare_parameter(parameter.name, default, parameter.descriptor()).value
+            value = node.declare_parameter(parameter.name, parameter.default, parameter.descriptor()).value
         except Exception as error:  # rclpy has one class per kind of misfit
             raise ValueError(f"parameter {parameter.name}: {error}") from error
         return _plain(value)

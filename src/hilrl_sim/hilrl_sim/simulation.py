@@ -144,7 +144,7 @@ class Simulation:
         self.time_ns += substeps * self.timestep_ns
         # mj_step leaves poses and contacts one substep behind the joints.
         mujoco.mj_forward(self.model, self.data)
-        self._succeeded = self._succeeded or self.task.is_done(self.world)
+        self._succeeded = self._succeeded or bool(self.task.is_done(self.world))
 
     def observe(self, *, render: bool = True) -> Frame:
         """The world as it is now."""
