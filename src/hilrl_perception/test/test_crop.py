@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from hilrl_perception.crop import WHOLE_FRAME, Crop, crop_and_resize
 
 

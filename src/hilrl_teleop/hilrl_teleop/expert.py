@@ -153,7 +153,7 @@ class Expert:
     def __init__(
         self, task: str, rng: np.random.Generator, noise: float = 0.15, step_m: float = 0.02
     ) -> None:
-        """`noise`: standard deviation of each delta, and size of the episode's aiming error, in full steps."""
+        """`noise`: standard deviation of each delta, and of the aiming error, in full steps."""
         if task not in TASKS:
             raise ValueError(f"task: expected one of {list(TASKS)}, got {task!r}")
         self._task = task

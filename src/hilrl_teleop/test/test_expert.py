@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from closed_loop import ClosedLoop
 
 from hilrl_teleop.ee_action import Gripper
 from hilrl_teleop.expert import Arm, Scene, intend
@@ -16,8 +15,8 @@ def arm(x, y, z, gripper=0.9, goal=0.9) -> Arm:
 
 
 @pytest.mark.parametrize(("task", "mean_at_most"), [("lift", 22), ("place", 35)])
-def test_a_noisy_demonstration_nearly_always_succeeds(task, mean_at_most):
-    loop = ClosedLoop(task)
+def test_a_noisy_demonstration_nearly_always_succeeds(closed_loop, task, mean_at_most):
+    loop = closed_loop(task)
     lengths = []
     for seed in range(25):
         loop.reset(seed)
@@ -27,8 +26,8 @@ def test_a_noisy_demonstration_nearly_always_succeeds(task, mean_at_most):
 
 
 @pytest.mark.parametrize("task", ["lift", "place"])
-def test_it_takes_over_in_the_middle_of_anything(task):
-    loop = ClosedLoop(task)
+def test_it_takes_over_in_the_middle_of_anything(closed_loop, task):
+    loop = closed_loop(task)
     done = 0
     for seed in range(10):
         loop.reset(seed)
@@ -37,8 +36,8 @@ def test_it_takes_over_in_the_middle_of_anything(task):
     assert done >= 9
 
 
-def test_it_never_asks_for_pitch_or_roll():
-    loop = ClosedLoop("lift")
+def test_it_never_asks_for_pitch_or_roll(closed_loop):
+    loop = closed_loop("lift")
     loop.reset(3)
     state = loop.state
     assert loop.show(3, noise=0.15)

@@ -52,10 +52,9 @@ def test_it_helps_less_the_more_the_policy_succeeds():
     for episode in range(1, 11):
         run_episode(operator, episode, Kind.TRAINING, steps=5, success=True)
     assert operator.attention == 0.5
-    helped = sum(bool(engaged(run_episode(operator, e, Kind.TRAINING, steps=26))) for e in range(11, 13))
     for episode in range(20, 40):
         run_episode(operator, episode, Kind.TRAINING, steps=5, success=True)
-    assert operator.attention == LEAST_ATTENTION and helped <= 2
+    assert operator.attention == LEAST_ATTENTION
     helped = 0
     for episode in range(40, 140):
         operator.begin(episode, Kind.TRAINING)

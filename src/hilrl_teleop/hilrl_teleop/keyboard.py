@@ -1,0 +1,135 @@
+"""From the bytes of a terminal to what a person wants, and back: a screen of three lines.
+
+A terminal tells of presses only, and repeats the last key while it is held: after about half a second, then
+some 30 times per second. A key therefore counts as held for a moment after each byte.
+"""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilrl_teleop.ee_action import AXES, Gripper
+
+HOLD_S = 0.15
+"""A key counts as held for so long after a byte: longer than a repeat period, also over SSH [s]."""
+GRIPPER_HOLD_S = 0.3
+"""The jaws' goal is absolute, so asking longer does no harm, and no control tick misses it [s]."""
+
+MOTIONS = {
+    "w": (0, 1.0),
+    "s": (0, -1.0),
+    "a": (1, 1.0),
+    "d": (1, -1.0),
+    "r": (2, 1.0),
+    "f": (2, -1.0),
+    "t": (3, 1.0),
+    "g": (3, -1.0),
+    "q": (4, -1.0),
+    "e": (4, 1.0),
+    "UP": (0, 1.0),
+    "DOWN": (0, -1.0),
+    "LEFT": (1, 1.0),
+    "RIGHT": (1, -1.0),
+}
+"""Key to axis and sign. As seen from behind the arm: x is forward, y is left."""
+GRIPPERS = {"o": Gripper.OPEN, "c": Gripper.CLOSE}
+LABELS = {"y": "success", "n": "failure", "\x7f": "discard"}
+TOGGLE = " "
+
+HELP = (
+    "w/s forward/back   a/d left/right   r/f up/down   t/g pitch down/up   q/e roll   o/c open/close jaws",
+    "space engage/let go   y success   n failure   backspace discard the episode   Ctrl-C quit",
+)
+
+_ARROWS = {"A": "UP", "B": "DOWN", "C": "RIGHT", "D": "LEFT"}
+# An escape sequence whole, the start of one at the end of what was read, or any one character.
+_KEY = re.compile(r"\x1b[\[O][0-9;]*([A-Za-z~])|\x1b[\[O][0-9;]*$|\x1b$|(.)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the person at the keyboard wants now."""
+
+    engaged: bool
+    delta: NDArray[np.float32]
+    """Shape (5,), each in [-1, 1]."""
+    gripper: Gripper
+
+    @staticmethod
+    def none() -> "Wish":
+        """Hands off."""
+        return Wish(False, np.zeros(len(AXES), np.float32), Gripper.STAY)
+
+
+class Keyboard:
+    """Keys in, wishes out. Times are wall time [s]."""
+
+    def __init__(self, speed: float = 0.5, release_s: float = 1.0) -> None:
+        """`speed`: share of a full step that a held key asks for. Without a key for `release_s` it lets go."""
+        self.speed = speed
+        self.release_s = release_s
+        self._rest = ""
+        self._locked = False
+        self._moved_s = float("-inf")
+        self._held_s: dict[str, float] = {}
+
+    def feed(self, data: bytes, now_s: float) -> list[str]:
+        """Take in what was read; returns the labels asked for: "success", "failure" or "discard"."""
+        labels = []
+        for key in self._keys(data):
+            if key in MOTIONS or key in GRIPPERS:
+                self._held_s[key] = self._moved_s = now_s
+            elif key == TOGGLE:
+                self._toggle(now_s)
+            elif key in LABELS:
+                labels.append(LABELS[key])
+        return labels
+
+    def wish(self, now_s: float) -> Wish:
+        """What is wanted at `now_s`."""
+        delta = np.zeros(len(AXES), np.float32)
+        gripper, newest_s = Gripper.STAY, float("-inf")
+        for key, pressed_s in self._held_s.items():
+            age_s = now_s - pressed_s
+            if key in MOTIONS and age_s < HOLD_S:
+                axis, sign = MOTIONS[key]
+                delta[axis] += sign * self.speed
+            elif key in GRIPPERS and age_s < GRIPPER_HOLD_S and pressed_s > newest_s:
+                gripper, newest_s = GRIPPERS[key], pressed_s
+        return Wish(self._is_engaged(now_s), np.clip(delta, -1, 1), gripper)
+
+    def _is_engaged(self, now_s: float) -> bool:
+        return self._locked or now_s - self._moved_s < self.release_s
+
+    def _toggle(self, now_s: float) -> None:
+        """Let go at once, or hold on until told otherwise."""
+        self._locked = not self._is_engaged(now_s)
+        self._moved_s = float("-inf")
+        self._held_s.clear()
+
+    def _keys(self, data: bytes) -> list[str]:
+        """Whole keys; the start of an escape sequence waits for the rest of it."""
+        text = self._rest + data.decode("ascii", "ignore")
+        self._rest = ""
+        keys = []
+        for match in _KEY.finditer(text):
+            letter, character = match.groups()
+            if letter is not None:
+                keys.append(_ARROWS.get(letter, ""))
+            elif character is not None:
+                keys.append(character.lower())
+            else:
+                self._rest = match.group()
+        return keys
+
+
+def status_line(wish: Wish, mux_state: str, tcp: tuple[float, float, float] | None, note: str) -> str:
+    """One line on what is going on."""
+    held = ("ENGAGED" if wish.engaged else "hands off").ljust(9)
+    motion = " ".join(f"{axis}{value:+.1f}" for axis, value in zip(AXES, wish.delta, strict=True) if value)
+    position = "" if tcp is None else "tcp {:.3f} {:.3f} {:.3f} m".format(*tcp)
+    jaws = wish.gripper.name.lower() if wish.gripper is not Gripper.STAY else ""
+    parts = [held, f"arm: {mux_state or 'no mux'}", position, motion, jaws, note]
+    return " | ".join(part for part in parts if part)

@@ -1,0 +1,45 @@
+"""A terminal that hands out single keys, and is given back as it was found."""
+
+import atexit
+import os
+import select
+import sys
+import termios
+import tty
+
+
+class Terminal:
+    """Keys from stdin, without echo and without waiting for a line. Ctrl-C still interrupts."""
+
+    def __init__(self) -> None:
+        """Raises ValueError where stdin is not a terminal."""
+        if not sys.stdin.isatty():
+            raise ValueError(
+                "stdin: expected a terminal to read keys from, got something else; run this node in a "
+                "terminal of its own, not from a launch file or in the background"
+            )
+        self._fd = sys.stdin.fileno()
+        self._found = termios.tcgetattr(self._fd)
+        # However the process ends, short of being killed outright.
+        atexit.register(self.restore)
+        tty.setcbreak(self._fd)
+
+    def read(self) -> bytes:
+        """What was typed since the last call; does not wait. Raises EOFError when the terminal is gone."""
+        if not select.select([self._fd], [], [], 0)[0]:
+            return b""
+        try:
+            data = os.read(self._fd, 1024)
+        except OSError as error:
+            raise EOFError(str(error)) from error
+        if not data:
+            raise EOFError("end of file")
+        return data
+
+    def restore(self) -> None:
+        """Give it back; again does no harm."""
+        try:
+            termios.tcsetattr(self._fd, termios.TCSADRAIN, self._found)
+        except (termios.error, OSError):
+            # It hung up: nothing to restore.
+            pass
