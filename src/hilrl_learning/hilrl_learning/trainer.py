@@ -144,6 +144,7 @@ class Trainer:
             rng=self._rng,
         )
         self._pretraining: EncoderPretraining | None = None
+        self._encoder_trained = False
         self._imitation_updates = 0
         self._steps_before_training = 0
         self._elapsed_before_s = 0.0
@@ -192,7 +193,7 @@ class Trainer:
         if self.phase is Phase.DEMONSTRATIONS:
             if self.demonstrations < self.config.demonstrations:
                 return False
-            self._begin_pretraining()
+            self.phase = Phase.PRETRAINING  # known to actors before the work begins
         elif self.phase is Phase.PRETRAINING:
             self._pretrain()
         elif self.phase is Phase.TRAINING:
@@ -262,10 +263,11 @@ class Trainer:
         self.phase = Phase(state["phase"])
         self._version = state["version"]
         if self.phase is Phase.PRETRAINING:  # its data is all there; it begins anew
-            self.phase = Phase.DEMONSTRATIONS
+            self._imitation_updates = 0
         elif self.phase is Phase.FINISHED and self.time_left_s != 0.0:
             self.phase = Phase.TRAINING
-        if self.phase in (Phase.TRAINING, Phase.FINISHED):
+        self._encoder_trained = self.phase in (Phase.TRAINING, Phase.FINISHED)
+        if self._encoder_trained:
             self._embed_missing()
             self._publish()
         return refused
@@ -292,7 +294,7 @@ class Trainer:
 
     def _embed(self, observation: Observation) -> np.ndarray:
         """Cached features; zeros as long as the encoder is not trained (all are embedded after that)."""
-        if self.phase in (Phase.DEMONSTRATIONS, Phase.PRETRAINING):
+        if not self._encoder_trained:
             return np.zeros((self.config.crops, self._encoder.size), np.float16)
         return self._embed_images(observation.images[None])[0]
 
@@ -325,19 +327,20 @@ class Trainer:
             batch=self.config.pretraining_batch,
             seed=self.config.seed,
         )
-        self._imitation_updates = 0
-        self.phase = Phase.PRETRAINING
 
     def _pretrain(self) -> None:
-        if self._pretraining is not None:
+        if not self._encoder_trained:
+            if self._pretraining is None:
+                self._begin_pretraining()
             losses = self._pretraining.work(SLICE_S)
             if losses is not None:
                 self._note(losses)
                 return
-            self._pretraining = None
+            self._pretraining, self._encoder_trained = None, True
             torch.set_num_threads(self.config.threads)
             self._encoder.requires_grad_(False)
             self._embed_all()
+            return
         if self._imitation_updates < self.config.imitation_updates:
             for _ in range(10):
                 self._note(self.algorithm.imitate(self._mixer.sample_human()))
