@@ -47,9 +47,11 @@ def step_towards(
         return ArmStep(inside.q, target, replace(flags, joint_limit=inside.at_limit, speed=at_speed_limit))
 
     whole = inverse.solve(target.position, target.pitch, target.roll, previous)
+    nearest = kinematics.forward(whole.q)
     if not whole.reachable:
-        target = EeTarget(kinematics.forward(whole.q).position, target.pitch, target.roll)
-        inside = inverse.solve(target.position, target.pitch, target.roll, previous, max_step)
+        target = EeTarget(nearest.position, target.pitch, target.roll)
+    # The roll may have had to yield; with the wished one this step would look for what is not there.
+    inside = inverse.solve(target.position, target.pitch, nearest.roll, previous, max_step)
     before = kinematics.forward(previous).position
     distance = _distance(before, target.position)
     allowed_excess = max(BOX_TOLERANCE_M, workspace.excess(before))

@@ -8,54 +8,19 @@ command before it; of the measured joints, where it starts anew. It starts anew 
 after silence, and after something else moved the arm.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from hilrl_control.arm_motion import step_towards
+from hilrl_control.ee_state import CLOSE, OPEN, Command, State, action_problem
 from hilrl_control.ee_target import EeTarget, Flags
+from hilrl_control.homing import Homing
 from hilrl_control.inverse_kinematics import InverseKinematics
 from hilrl_control.joint_motion import bounded_step, six_numbers, speeds_for, travelled_too_far
-from hilrl_control.kinematics import Array, Kinematics, Pose, rotation_from
+from hilrl_control.kinematics import Array, Kinematics, rotation_from
 from hilrl_control.settings import Settings
 
-STAY, CLOSE, OPEN = 0, 1, 2
 SECOND_NS = 1_000_000_000
-HOME_TOLERANCE_RAD = 0.1
-
-
-@dataclass(frozen=True)
-class Command:
-    """Joint goals for one control period, in `JOINT_NAMES` order."""
-
-    stamp_ns: int
-    """The tick it answers."""
-    position: Array
-    """Goals, shape (6,) [rad]."""
-    velocity: Array
-    """Speed limits that reach the goals within one period, shape (6,) [rad/s], all above zero."""
-
-
-@dataclass(frozen=True)
-class State:
-    """Where the end effector is, where it is wanted, and what was bounded on the way."""
-
-    stamp_ns: int
-    pose: Pose
-    twist: Array
-    """Measured TCP velocity in the base frame, shape (6,): [m/s] * 3, [rad/s] * 3."""
-    target: EeTarget
-    target_rotation: Array
-    """Shape (3, 3), with the heading that the arm has at the target."""
-    gripper_position: float
-    gripper_target: float
-    action_stamp_ns: int
-    """Stamp of the newest action served; 0: none yet."""
-    action_source: int
-    flags: Flags
-    holding: bool
-    status: str
 
 
 class EeControl:
@@ -87,7 +52,8 @@ class EeControl:
         self._action_ns, self._action_source = 0, 0
         self._heard_ns: int | None = None
         self._sent_ns: int | None = None
-        self._home_until_ns: int | None = None
+        self._moved_ns: int | None = None
+        self._homing: Homing | None = None
         self._flags = Flags()
         self._holding, self._status = True, "holding: waiting for the first action"
 
@@ -147,13 +113,13 @@ class EeControl:
         state = self._state
         if state is None:
             return self._refuse("no joint_states yet")
-        if stamp_ns == self._answered_ns:
-            return self._answer
         now_ns = state.stamp_ns if now_ns is None else now_ns
         if reason := self._blind(now_ns):
             return self._refuse(reason)
-        if self._home_until_ns is not None:
+        if self._homing is not None:
             return self._refuse("action: refused while going home")
+        if stamp_ns == self._answered_ns:
+            return self._answer
         if reason := self._untimely(stamp_ns, state.stamp_ns):
             return self._refuse(reason)
         if reason := action_problem(delta, gripper):
@@ -162,7 +128,7 @@ class EeControl:
             return self._answer_with(stamp_ns, now_ns, self._goals())
 
         self.refusal = ""
-        travel = self._travel(now_ns)
+        travel = self.settings.joint_speeds * self._elapsed_s(now_ns)
         commanded = None if self._command is None else self._kinematics.forward(self._command)
         if self._silent(now_ns) or commanded is None:
             self._target = self._target.restarted(commanded, state.pose, self.settings)
@@ -186,6 +152,7 @@ class EeControl:
             self._gripper_target = self.settings.gripper_open_rad
         elif gripper == CLOSE:
             self._gripper_target = self.settings.gripper_closed_rad
+        self._moved_ns = now_ns
         self._gripper_goal = bounded_step(self._gripper_goal, self._gripper_target, float(travel[5]))
         self._action_ns, self._action_source, self._heard_ns = stamp_ns, source, now_ns
         self._holding, self._status = False, "following actions"
@@ -200,8 +167,8 @@ class EeControl:
         state = self._state
         if state is None or self.settings.lockstep or self._blind(now_ns):
             return None
-        if self._home_until_ns is not None:
-            return self._step_home(now_ns, state.stamp_ns)
+        if self._homing is not None:
+            return self._step_home(self._homing, now_ns)
         if self._command is None or self._sent_ns is None:
             return None
         if self._engaged and self._silent(now_ns):
@@ -219,7 +186,7 @@ class EeControl:
     def go_home(self, now_ns: int) -> str:
         """Start moving to `home_joints`, step by step with `tick`; returns why not, or an empty string.
 
-        The arm goes first, the jaws once it is there. Actions are refused meanwhile.
+        Actions are refused meanwhile.
         """
         if self.settings.lockstep:
             return "go_home: not in lockstep, where time stands still without actions; reset the simulation"
@@ -229,35 +196,27 @@ class EeControl:
             return f"go_home: {reason}"
         if not self._engaged:
             self._command = None
-        self._command = self._goals()
+        self._command, self._answer = self._goals(), None
         home = np.array(self.settings.home_joints)
-        duration_s = float((np.abs(home - self._q) / self.settings.joint_speeds).max())
-        self._home_until_ns = now_ns + int((2 * duration_s + 2.0) * SECOND_NS)
+        duration_s = float(np.abs(home - self._q).max()) / self.settings.home_speed
+        self._homing = Homing(now_ns + int((2 * duration_s + 3.0) * SECOND_NS))
         self._target = EeTarget.at(self._kinematics.forward(home))
-        self._gripper_target = float(home[5])
-        self._sent_ns, self._engaged, self._flags = now_ns, False, Flags()
+        self._engaged, self._flags = False, Flags()
         self._holding, self._status = False, "going home"
         return ""
 
-    def _step_home(self, now_ns: int, stamp_ns: int) -> Command | None:
-        assert self._command is not None and self._home_until_ns is not None
-        home, travel = np.array(self.settings.home_joints), self._travel(now_ns)
-        if now_ns > self._home_until_ns:
-            self._home_until_ns = None
+    def _step_home(self, homing: Homing, now_ns: int) -> Command | None:
+        if now_ns > homing.deadline_ns:
             self._release("holding: did not get home in time, is the arm blocked?")
             return None
-        turn = home[:5] - self._command[:5]
-        largest = float(np.abs(turn).max())
-        goals = self._command.copy()
-        if largest > 0.0:
-            goals[:5] += turn * min(1.0, float(travel[0]) / largest)
-        else:
-            goals[5] = self._gripper_goal = bounded_step(self._gripper_goal, float(home[5]), float(travel[5]))
-        # A blocked arm is waited for; it must not leap once it is free.
-        if float(np.abs(goals[:5] - self._q[:5]).max()) > self.settings.leash_rad:
-            goals = self._command
-        if (goals == home).all() and float(np.abs(self._q - home)[:5].max()) < HOME_TOLERANCE_RAD:
-            self._home_until_ns = None
+        goals = homing.next_goals(
+            self._goals(), self._q, self._elapsed_s(now_ns), self.settings, self._kinematics, self._inverse
+        )
+        self._moved_ns = now_ns
+        if goals[5] != self._gripper_goal:
+            self._gripper_target = self._gripper_goal = float(goals[5])
+        if homing.arrived(goals, self._q, self.settings):
+            self._homing = None
             self._hold("holding: at home")
         return self._command_at(now_ns, now_ns, goals)
 
@@ -271,7 +230,6 @@ class EeControl:
         reason = (
             f"joint_states: expected a stamp within {timeout_s} s of now, the newest is {age_s:.2f} s old"
         )
-        self._home_until_ns = None
         self._release(f"holding: {reason}")
         return reason
 
@@ -296,16 +254,16 @@ class EeControl:
             )
         if abs(stamp_ns - observed_ns) > self.settings.command_timeout_s * SECOND_NS:
             return (
-                f"action stamp: expected within {self.settings.command_timeout_s} s of the newest joint state, "
-                f"{observed_ns} ns, got {stamp_ns} ns"
+                f"action stamp: expected within {self.settings.command_timeout_s} s of the newest joint "
+                f"state, {observed_ns} ns, got {stamp_ns} ns"
             )
         return ""
 
-    def _travel(self, now_ns: int) -> Array:
-        """How far each joint may go now, shape (6,) [rad]: actions in quick succession share a period."""
+    def _elapsed_s(self, now_ns: int) -> float:
+        """Time to move in, one period at most [s]: actions in quick succession share a period."""
         period_s = self.settings.period_s
-        elapsed_s = period_s if self._sent_ns is None else (now_ns - self._sent_ns) / SECOND_NS
-        return self.settings.joint_speeds * min(max(elapsed_s, 0.0), period_s)
+        elapsed_s = period_s if self._moved_ns is None else (now_ns - self._moved_ns) / SECOND_NS
+        return min(max(elapsed_s, 0.0), period_s)
 
     def _goals(self) -> Array:
         """The goals in force; where there are none, the arm as measured and the jaw as it was told."""
@@ -319,7 +277,8 @@ class EeControl:
 
     def _release(self, status: str) -> None:
         """Send nothing more until an action comes, and start from the measured pose then."""
-        self._command, self._engaged, self._home_until_ns = None, False, None
+        self._command, self._engaged, self._homing = None, False, None
+        self._answer = None  # a repeat must not bring the old goals back
         self._hold(status)
 
     def _hold(self, status: str) -> None:
@@ -335,15 +294,3 @@ class EeControl:
     def _command_at(self, stamp_ns: int, now_ns: int, goals: Array) -> Command:
         self._command, self._sent_ns, self._gripper_ours = goals, now_ns, True
         return Command(stamp_ns, goals, speeds_for(goals, self._q, self.settings))
-
-
-def action_problem(delta: ArrayLike, gripper: int) -> str:
-    """Why this is no action, or an empty string."""
-    numbers = np.asarray(delta, float)
-    if numbers.shape != (5,):
-        return f"action delta: expected 5 numbers, got shape {numbers.shape}"
-    if not np.isfinite(numbers).all():
-        return f"action delta: expected finite numbers, got {numbers.tolist()}"
-    if gripper not in (STAY, CLOSE, OPEN):
-        return f"action gripper: expected 0 (stay), 1 (close) or 2 (open), got {gripper}"
-    return ""

@@ -4,8 +4,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from hilrl_ros.main import run_node
-from hilrl_ros.parameters import Parameter, Parameters
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
@@ -13,12 +11,15 @@ from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
 from hilrl_control import messages
-from hilrl_control.ee_control import Command, EeControl, State
+from hilrl_control.ee_control import EeControl
+from hilrl_control.ee_state import Command, State
 from hilrl_control.kinematics import Kinematics, installed_urdf
 from hilrl_control.markers import workspace_markers
 from hilrl_control.settings import Settings, settings_from, settings_problem
 from hilrl_interfaces.msg import EeAction, EeState
 from hilrl_ros import qos, stamps
+from hilrl_ros.main import run_node
+from hilrl_ros.parameters import Parameter, Parameters
 
 MARKER_PERIOD_S = 0.2
 COMPLAIN_EVERY_S = 5.0
@@ -54,6 +55,7 @@ def parameter_table() -> list[Parameter]:
             1.5,
         ),
         Parameter("max_joint_speed", at.max_joint_speed, "of the five arm joints [rad/s]", 0.05, 5.2),
+        Parameter("home_speed", at.home_speed, "of the fastest joint on the way home [rad/s]", 0.05, 5.2),
         Parameter("gripper_speed", at.gripper_speed, "of the jaw [rad/s]", 0.05, 5.2),
         Parameter("gripper_open_rad", at.gripper_open_rad, "jaw angle of OPEN [rad]"),
         Parameter("gripper_closed_rad", at.gripper_closed_rad, "jaw angle of CLOSE [rad]"),

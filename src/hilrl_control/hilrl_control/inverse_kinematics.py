@@ -1,14 +1,16 @@
 """Inverse kinematics of the SO-101: the position exactly, the orientation as far as it goes.
 
 Five joints reach a position, a roll and, within joint limits, a pitch. Position has strict priority: the
-pitch nearest to the wanted one at which the position is still reached is taken, and the roll is clamped to
-its joint's range. Pan and roll follow in closed form, and so do the other three joints once the pitch is
-chosen, hence there is nothing to converge and no branch to fall into: a search over one angle is left.
+pitch nearest to the wanted one at which the position is still reached is taken, the roll is clamped to its
+joint's range, and yields too where no pitch reaches. Pan and roll follow in closed form, and so do the other
+three joints once the pitch is chosen, hence there is nothing to converge and no branch to fall into: a search
+over one angle is left.
 
 A position out of reach is replaced by the nearest one that can be reached.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +21,9 @@ from hilrl_control.planar_arm import PlanarArm, wrap
 
 REACHED_M = 2e-4
 """A position error below this counts as reached; the closed form itself is within 0.01 mm."""
-REACHING_FORWARD = np.array([-0.5, 0.5, 1.2])
-"""Lift, elbow and wrist flex [rad] from which the nearest point is found, where a folded arm gets stuck."""
-PITCH_CANDIDATES = 181
+PITCH_CANDIDATES = 121
 PITCH_TOLERANCE_RAD = 1e-5
+ROLL_TOLERANCE_RAD = 0.02
 LIMIT_MARGIN_RAD = 1e-9
 
 
@@ -66,8 +67,31 @@ class InverseKinematics:
         wrist_roll = self._arm.roll_zero - roll
         wrist_roll -= 2 * math.pi * round((wrist_roll - start[4]) / (2 * math.pi))
         wrist_roll = min(max(wrist_roll, float(lower[4])), float(upper[4]))
-        along, down, left = self._arm.tool(wrist_roll)
 
+        def with_roll(wrist_roll: float) -> tuple[Array, float]:
+            q = self._place(x, y, z, pitch, wrist_roll, start, lower, upper, everywhere=max_step == math.inf)
+            return q, math.dist(self._kinematics.forward(q).position, (x, y, z))
+
+        q, error = with_roll(wrist_roll)
+        if error > REACHED_M and max_step == math.inf:
+            q, error = self._yield_roll(with_roll, wrist_roll, q, error, (x, y, z))
+        at_limit = bool(((q - self._lower < 1e-6) | (self._upper - q < 1e-6)).any())
+        return Solution(q, error, error < REACHED_M, at_limit)
+
+    def _place(
+        self,
+        x: float,
+        y: float,
+        z: float,
+        pitch: float,
+        wrist_roll: float,
+        start: Array,
+        lower: Array,
+        upper: Array,
+        everywhere: bool,
+    ) -> Array:
+        """Joints that bring the TCP to a point, or as near as it gets, with this wrist roll."""
+        along, down, left = self._arm.tool(wrist_roll)
         turned = self._arm.pan(x, y, left)
         pan = float(start[0]) if turned is None else turned[0]
         clamped = min(max(pan, float(lower[0])), float(upper[0]))
@@ -76,17 +100,41 @@ class InverseKinematics:
             bend = self._bend(turned[1], z, pitch, along, down, start[1:4], lower[1:4], upper[1:4])
         if bend is None:
             r = self._arm.in_plane(x, y, clamped)
-            bend = self._arm.nearest(r, z, along, down, start[1:4], lower[1:4], upper[1:4])
-        q = np.array([clamped, *bend, wrist_roll])
-        error = math.dist(self._kinematics.forward(q).position, (x, y, z))
-        if error > REACHED_M and max_step == math.inf:
-            bend = self._arm.nearest(r, z, along, down, REACHING_FORWARD, lower[1:4], upper[1:4])
-            other = np.array([clamped, *bend, wrist_roll])
-            other_error = math.dist(self._kinematics.forward(other).position, (x, y, z))
-            if other_error < error:
-                q, error = other, other_error
-        at_limit = bool(((q - self._lower < 1e-6) | (self._upper - q < 1e-6)).any())
-        return Solution(q, error, error < REACHED_M, at_limit)
+            bend, error = self._arm.nearest(r, z, along, down, start[1:4], lower[1:4], upper[1:4])
+            if everywhere and error > REACHED_M:
+                # Downhill from where the arm is may end in a fold of it; look from elsewhere too.
+                elsewhere = self._arm.nearest_sample(r, z, along, down)
+                other, other_error = self._arm.nearest(r, z, along, down, elsewhere, lower[1:4], upper[1:4])
+                if other_error < max(REACHED_M, error - REACHED_M):
+                    bend = other
+        return np.minimum(np.maximum(np.array([clamped, *bend, wrist_roll]), lower), upper)
+
+    def _yield_roll(
+        self,
+        with_roll: Callable[[float], tuple[Array, float]],
+        wished: float,
+        q: Array,
+        error: float,
+        target: tuple[float, float, float],
+    ) -> tuple[Array, float]:
+        """Joints and error with the roll nearest to the wished one that reaches, if one does.
+
+        The TCP is 8 mm beside the roll axis: turning it towards the target gains up to 16 mm.
+        """
+        missing = np.array(target) - self._kinematics.forward(q).position
+        best = self._arm.roll_towards(q, missing, float(self._lower[4]), float(self._upper[4]))
+        found, found_error = with_roll(best)
+        if found_error > REACHED_M:
+            return q, error
+        good, bad = best, wished
+        while abs(bad - good) > ROLL_TOLERANCE_RAD:
+            middle = 0.5 * (good + bad)
+            tried, tried_error = with_roll(middle)
+            if tried_error > REACHED_M:
+                bad = middle
+            else:
+                good, found, found_error = middle, tried, tried_error
+        return found, found_error
 
     def heading(self, position: ArrayLike) -> float:
         """Where the arm's plane points [rad, from x towards y] with the TCP at `position`, roll aside."""

@@ -7,7 +7,7 @@ from geometry_msgs.msg import Point, Vector3
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
-from hilrl_control.ee_control import State
+from hilrl_control.ee_state import State
 from hilrl_control.messages import BASE_FRAME, pose_message
 from hilrl_control.workspace import Workspace
 

@@ -5,7 +5,7 @@ from geometry_msgs.msg import Point, Pose, Quaternion, Twist, Vector3
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 
-from hilrl_control.ee_control import Command, State
+from hilrl_control.ee_state import Command, State
 from hilrl_control.kinematics import JOINT_NAMES, Array, quaternion_from
 from hilrl_interfaces.msg import EeState
 from hilrl_ros import stamps

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from hilrl_control.kinematics import Array, Kinematics
 
 PARALLEL = 0.9999
+SAMPLES_PER_JOINT = 13
 
 
 class PlanarArm:
@@ -49,14 +50,27 @@ class PlanarArm:
         self._lateral = float(roll[1] - pan[1])
         self._down_at_zero = float(roll[2] - zero.position[2])
         self._left_at_zero = float(zero.position[1] - roll[1])
+        self._samples = self._sample(kinematics.lower[1:4], kinematics.upper[1:4])
 
     def tool(self, wrist_roll: float) -> tuple[float, float, float]:
-        """From the wrist-flex axis to the TCP [m]: along the approach, across it in the plane (downwards
-        at pitch zero), and the TCP's offset to the left of the plane through the pan axis."""
+        """Offsets of the TCP from the wrist-flex axis [m].
+
+        Along the approach, across it in the plane (downwards at pitch zero), and to the left of the plane
+        through the pan axis.
+        """
         c, s = math.cos(-wrist_roll), math.sin(-wrist_roll)
         down = self._tool_down + self._down_at_zero * c - self._left_at_zero * s
         left = self._lateral + self._down_at_zero * s + self._left_at_zero * c
         return self._tool_along, down, left
+
+    def roll_towards(self, q: Array, missing: Array, lower: float, upper: float) -> float:
+        """The wrist roll within limits that shifts the TCP furthest along `missing`, shape (3,) [m]."""
+        pitch = float(q[1] + q[2] + q[3])
+        in_plane = missing[0] * math.cos(q[0]) - missing[1] * math.sin(q[0])
+        downwards = -in_plane * math.sin(pitch) - missing[2] * math.cos(pitch)
+        lowest = math.atan2(self._left_at_zero, self._down_at_zero)
+        highest = lower if q[4] < lowest else upper
+        return max(lowest, highest, key=lambda roll: downwards * self.tool(roll)[1])
 
     def pan(self, x: float, y: float, left: float) -> tuple[float, float] | None:
         """The pan angle that turns the plane so that (x, y) lies `left` of it, and r there.
@@ -112,9 +126,10 @@ class PlanarArm:
 
     def nearest(
         self, r: float, z: float, along: float, down: float, start: Array, lower: Array, upper: Array
-    ) -> tuple[float, float, float]:
+    ) -> tuple[tuple[float, float, float], float]:
         """Lift, elbow and wrist flex within limits (each shape (3,)) whose TCP is nearest to (r, z).
 
+        Returns them with the distance that is left [m].
         Levenberg-Marquardt on the two coordinates; a joint at a limit takes no part while it is pushed
         outwards. Finds the minimum next to `start`.
         """
@@ -130,7 +145,7 @@ class PlanarArm:
             free = [
                 i
                 for i in range(3)
-                if not (q[i] >= hi[i] and downhill[i] > 0 or q[i] <= lo[i] and downhill[i] < 0)
+                if not ((q[i] >= hi[i] and downhill[i] > 0) or (q[i] <= lo[i] and downhill[i] < 0))
             ]
             if not free or max(abs(downhill[i]) for i in free) < 1e-9:
                 break
@@ -148,13 +163,32 @@ class PlanarArm:
             if trial_cost < cost:
                 gain, q, points, er, ez, cost = cost - trial_cost, trial, trial_points, tr, tz, trial_cost
                 damping = max(damping / 4, 1e-9)
-                if gain < 1e-13:
+                if gain < 1e-10:
                     break
             else:
                 damping *= 8
                 if damping > 1e3:
                     break
-        return q[0], q[1], q[2]
+        return (q[0], q[1], q[2]), math.sqrt(cost)
+
+    def _sample(self, lower: Array, upper: Array) -> tuple[Array, Array, Array]:
+        """Joints all over their ranges, elbow up, with (r, z) of the wrist and the approach direction."""
+        lower = np.array([lower[0], max(float(lower[1]), self.upper_angle - self.fore_angle), lower[2]])
+        axes = [np.linspace(lo, hi, SAMPLES_PER_JOINT) for lo, hi in zip(lower, upper, strict=True)]
+        joints = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")])
+        a = self.upper_angle + joints[0]
+        wrist = np.array([[self.lift_r], [self.lift_z]]) + self.upper * np.stack([np.cos(a), -np.sin(a)])
+        a = self.fore_angle + joints[0] + joints[1]
+        wrist += self.fore * np.stack([np.cos(a), -np.sin(a)])
+        pitch = joints.sum(axis=0)
+        return joints, wrist, np.stack([np.cos(pitch), np.sin(pitch)])
+
+    def nearest_sample(self, r: float, z: float, along: float, down: float) -> Array:
+        """Of joints all over their ranges, those whose TCP is nearest to (r, z): shape (3,) [rad]."""
+        joints, wrist, (cp, sp) = self._samples
+        dr = wrist[0] + along * cp - down * sp - r
+        dz = wrist[1] - along * sp - down * cp - z
+        return joints[:, int((dr * dr + dz * dz).argmin())]
 
     def _chain(self, q: list[float], along: float, down: float) -> tuple[tuple[float, float], ...]:
         """(r, z) of shoulder lift, elbow, wrist flex and TCP [m]."""

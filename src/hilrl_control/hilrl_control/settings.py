@@ -30,6 +30,8 @@ class Settings:
     """A pitch or roll that is being commanded stays this close to the measured one [rad]."""
     max_joint_speed: float = 3.0
     """Of the five arm joints [rad/s]."""
+    home_speed: float = 1.0
+    """Of the fastest joint on the way home [rad/s]."""
     gripper_speed: float = 4.0
     """Of the jaw [rad/s]."""
     gripper_open_rad: float = 0.9
@@ -74,7 +76,8 @@ def settings_problem(values: Mapping[str, Any], lower: Array, upper: Array) -> s
             return f"{name}: expected within [{lower[5]:.4f}, {upper[5]:.4f}] rad, got {values[name]}"
     for index, angle in enumerate(values["home_joints"]):
         if not lower[index] <= angle <= upper[index]:
-            return f"home_joints[{index}]: expected within [{lower[index]:.4f}, {upper[index]:.4f}] rad, got {angle}"
+            limits = f"[{lower[index]:.4f}, {upper[index]:.4f}]"
+            return f"home_joints[{index}]: expected within {limits} rad, got {angle}"
     return None
 
 

@@ -1,0 +1,116 @@
+"""A domain of its own per run, so that suites run side by side; nodes in their own processes."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 101))
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+
+import numpy as np
+import pytest
+import rclpy
+import xacro
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+
+from hilrl_control.kinematics import Kinematics
+from hilrl_control.settings import Settings
+
+NAMESPACE = "/so101"
+URDF = Path(__file__).parents[3] / "urdf" / "so101.urdf.xacro"
+
+
+@pytest.fixture(scope="session")
+def urdf_text():
+    """The arm as URDF."""
+    return xacro.process_file(str(URDF)).toxml()
+
+
+@pytest.fixture(scope="session")
+def kinematics():
+    """Of the arm in this repository."""
+    return Kinematics(URDF)
+
+
+@pytest.fixture(scope="session")
+def workspace():
+    """The default box."""
+    return Settings.default().workspace
+
+
+@pytest.fixture(scope="session")
+def home():
+    """Arm joints at home, shape (5,) [rad]."""
+    return np.array(Settings.default().home_joints[:5])
+
+
+class Probe:
+    """A node of the test that spins until something holds."""
+
+    def __init__(self) -> None:
+        self.node = Node("probe", namespace=NAMESPACE)
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.node)
+
+    def spin_until(self, condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+        """Fails where the condition does not come true."""
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < deadline, "timed out"
+            self._executor.spin_once(timeout_sec=0.02)
+
+    def spin_for(self, duration_s: float) -> None:
+        """Take what comes in the meantime."""
+        deadline = time.monotonic() + duration_s
+        while time.monotonic() < deadline:
+            self._executor.spin_once(timeout_sec=0.02)
+
+    def call(self, client: object, request: object) -> object:
+        """The response of a service."""
+        self.spin_until(client.service_is_ready)
+        future = client.call_async(request)
+        self.spin_until(future.done)
+        return future.result()
+
+
+@pytest.fixture
+def probe() -> Iterator[Probe]:
+    """Of this test alone."""
+    rclpy.init()
+    probe = Probe()
+    yield probe
+    probe.node.destroy_node()
+    rclpy.try_shutdown()
+
+
+@pytest.fixture
+def start_node() -> Iterator[Callable[..., subprocess.Popen]]:
+    """Start `module.main` as a process: start_node(module, "name:=value", ...)."""
+    processes = []
+
+    def start(module: str, *parameters: str) -> subprocess.Popen:
+        arguments = ["--ros-args", "-r", f"__ns:={NAMESPACE}"]
+        for parameter in parameters:
+            arguments += ["-p", parameter]
+        process = subprocess.Popen(
+            [sys.executable, "-c", f"from {module} import main; main()", *arguments],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
