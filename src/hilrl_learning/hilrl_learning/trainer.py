@@ -262,14 +262,15 @@ class Trainer:
         self._steps_before_training = state["steps_before_training"]
         self.phase = Phase(state["phase"])
         self._version = state["version"]
-        if self.phase is Phase.PRETRAINING:  # its data is all there; it begins anew
-            self._imitation_updates = 0
-        elif self.phase is Phase.FINISHED and self.time_left_s != 0.0:
-            self.phase = Phase.TRAINING
-        self._encoder_trained = self.phase in (Phase.TRAINING, Phase.FINISHED)
+        # Training began once the imitation policy was kept; before that the run starts over with its data.
+        self._encoder_trained = self._steps_before_training > 0
+        if self.phase is not Phase.FINISHED or self.time_left_s != 0.0:
+            self.phase = Phase.TRAINING if self._encoder_trained else Phase.DEMONSTRATIONS
         if self._encoder_trained:
             self._embed_missing()
             self._publish()
+        else:
+            self._imitation_updates = 0
         return refused
 
     def close(self) -> None:

@@ -6,21 +6,23 @@ an operator's. `python stand_in_arm.py LOG [--size N] [--max-ticks N] [--first-t
 """
 
 import argparse
+import contextlib
 import json
 from array import array
 from collections import OrderedDict
 
 import numpy as np
 import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import Header
+
 from hilrl_interfaces.msg import EeAction, EeState, Episode, RewardEstimate
 from hilrl_interfaces.srv import ResetScene
 from hilrl_ros import qos
 from hilrl_ros.images import to_message
 from hilrl_ros.stamps import from_ns, to_ns
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
-from sensor_msgs.msg import Image, JointState
-from std_msgs.msg import Header
 
 PERIOD_NS = 100_000_000
 JOINTS = ["shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper"]
@@ -130,10 +132,8 @@ def main() -> None:
     node = StandInArm(options)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    try:
+    with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
         executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
 
 
 if __name__ == "__main__":

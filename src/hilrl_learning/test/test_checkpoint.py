@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from hilrl_learning import checkpoint
 
 TENSORS = {"a": torch.arange(5.0)}

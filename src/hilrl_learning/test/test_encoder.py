@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from conftest import SPEC
+from step_stream import SPEC
+
 from hilrl_learning.data import Action, ActionSpec, Gripper, Observation, Source, Step
 from hilrl_learning.encoder import SHIFT_PX, Encoder, colour_jitter, embed, random_shift
 from hilrl_learning.preprocessor import Preprocessor

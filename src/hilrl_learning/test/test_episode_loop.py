@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from hilrl_learning.data import Action, Observation, Source
 from hilrl_learning.episode_loop import EpisodeLoop, Kind, Label
 from hilrl_learning.observation_sync import Tick

@@ -4,6 +4,8 @@ from array import array
 
 import numpy as np
 import pytest
+from rclpy.serialization import deserialize_message, serialize_message
+
 from hilrl_interfaces.msg import EeAction
 from hilrl_interfaces.msg import Step as StepMessage
 from hilrl_learning.data import Gripper, Source
@@ -13,7 +15,6 @@ from hilrl_learning.messages import (
     step_from_message,
     step_to_message,
 )
-from rclpy.serialization import deserialize_message, serialize_message
 
 
 def message(stream, spec, **changes) -> StepMessage:

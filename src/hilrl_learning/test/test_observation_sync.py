@@ -4,13 +4,14 @@ from array import array
 
 import numpy as np
 import pytest
+from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import Header
+
 from hilrl_interfaces.msg import EeState, RewardEstimate
 from hilrl_learning.data import ObservationSpec
 from hilrl_learning.observation_sync import JOINT_NAMES, LockstepSync, RealTimeSync, state_names
 from hilrl_ros.images import to_message
 from hilrl_ros.stamps import from_ns
-from sensor_msgs.msg import Image, JointState
-from std_msgs.msg import Header
 
 SPEC = ObservationSpec(state_names(), ("front", "wrist"), (8, 8))
 MS = 1_000_000

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SPEC, StepStream
+from step_stream import SPEC, StepStream
+
 from hilrl_learning.data import Source, Step
 from hilrl_learning.replay import Replay
 
@@ -196,7 +197,7 @@ KILLED_WRITER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from conftest import StepStream
+from step_stream import StepStream
 from test_replay import add, open_replay
 replay, stream = open_replay(Path(sys.argv[1]), 5000), StepStream()
 while True:

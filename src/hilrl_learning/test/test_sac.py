@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from hilrl_learning.algorithms import registry
 from hilrl_learning.algorithms.base import Batch
 from hilrl_learning.algorithms.sac import SAC, SACConfig

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+
 from hilrl_learning.spool import Spool
 
 SMALL = 2000

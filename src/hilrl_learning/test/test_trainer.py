@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import SPEC, StepStream
+from step_stream import SPEC, StepStream
+
 from hilrl_learning.algorithms.sac import SACConfig
 from hilrl_learning.data import ActionSpec, ObservationSpec, Source
 from hilrl_learning.policy import load_policy

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+
 from hilrl_learning.algorithms.sac import SACHead
 from hilrl_learning.data import ActionSpec, Observation
 from hilrl_learning.encoder import Encoder
