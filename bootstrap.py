@@ -113,7 +113,7 @@ def sourced_underlay() -> str | None:
         if prefix and Path(prefix, "share/rclpy/package.xml").exists() and Path(prefix, "setup.sh").exists():
             return prefix
     raise SetupError(
-        f"ROS_DISTRO={distro} is set, but no folder in AMENT_PREFIX_PATH holds rclpy: source setup.bash again."
+        f"ROS_DISTRO={distro} is set, but no folder in AMENT_PREFIX_PATH holds rclpy: source it again."
     )
 
 
@@ -374,7 +374,7 @@ def set_up(build: bool) -> None:
         underlay = remembered
     if underlay and not Path(underlay, f"lib/python3.{sys.version_info.minor}/site-packages/rclpy").exists():
         raise SetupError(
-            f"ROS in {underlay} is built for another Python than {sys.executable}: make PYTHON=/usr/bin/python3"
+            f"ROS in {underlay} is not built for {sys.executable}: name ROS's, make PYTHON=/usr/bin/python3"
         )
     venv_is_fresh = venv_is_usable(underlay) and read_stamp(VENV_STAMP) == setup_inputs(underlay)
     if venv_is_fresh and (not build or read_stamp(BUILD_STAMP) == workspace_inputs()):

@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ("build/*/pytest.xml", "build/*/test_results/**/*.xml")
 COLCON = ["--log-base", "log", "test", "--base-paths", "src", "--executor", "sequential"]
-COLCON += ["--return-code-on-test-failure"]
+COLCON += ["--return-code-on-test-failure", "--python-testing", "pytest"]
 COLCON += ["--event-handlers", "console_direct+", "desktop_notification-", "status-"]
 
 
