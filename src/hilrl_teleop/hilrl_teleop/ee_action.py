@@ -47,7 +47,7 @@ class Action:
         for axis, value in zip(AXES, self.delta.tolist(), strict=True):
             # Written so that NaN fails it too.
             if not -1.0 - ROUNDING <= value <= 1.0 + ROUNDING:
-                return f"delta {axis}: expected a number in [-1, 1], got {value}"
+                return f"delta {axis}: expected a number in [-1, 1], got {value:g}"
         if self.gripper not in (Gripper.STAY, Gripper.CLOSE, Gripper.OPEN):
             return f"gripper: expected 0 (stay), 1 (close) or 2 (open), got {self.gripper}"
         if self.source not in (Source.POLICY, Source.INTERVENTION, Source.DEMONSTRATION):

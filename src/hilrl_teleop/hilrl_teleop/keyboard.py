@@ -67,7 +67,7 @@ class Keyboard:
     """Keys in, wishes out. Times are wall time [s]."""
 
     def __init__(self, speed: float = 0.5, release_s: float = 1.0) -> None:
-        """`speed`: share of a full step that a held key asks for. Without a key for `release_s` it lets go."""
+        """`speed`: share of a full step that a held key asks for. Without one for `release_s` it lets go."""
         self.speed = speed
         self.release_s = release_s
         self._rest = ""

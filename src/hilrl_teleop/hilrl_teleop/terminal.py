@@ -1,6 +1,7 @@
 """A terminal that hands out single keys, and is given back as it was found."""
 
 import atexit
+import contextlib
 import os
 import select
 import sys
@@ -38,8 +39,6 @@ class Terminal:
 
     def restore(self) -> None:
         """Give it back; again does no harm."""
-        try:
+        # Where it hung up there is nothing to restore.
+        with contextlib.suppress(termios.error, OSError):
             termios.tcsetattr(self._fd, termios.TCSADRAIN, self._found)
-        except (termios.error, OSError):
-            # It hung up: nothing to restore.
-            pass

@@ -1,0 +1,154 @@
+"""The keyboard through a real pseudo-terminal, its node as its own process."""
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
+
+import pytest
+from std_msgs.msg import String
+
+from hilrl_interfaces.msg import EeAction, EeState
+from hilrl_interfaces.srv import LabelEpisode
+from hilrl_ros import qos
+
+MAIN = "from hilrl_teleop.keyboard_teleop_node import main; main()"
+ARGUMENTS = ["--ros-args", "-r", "__ns:=/so101"]
+
+
+class Typist:
+    """A person at a terminal that runs the node."""
+
+    def __init__(self):
+        self.master, self.slave = pty.openpty()
+        self.found = termios.tcgetattr(self.slave)
+        self.screen = b""
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", MAIN, *ARGUMENTS],
+            stdin=self.slave,
+            stdout=self.slave,
+            stderr=self.slave,
+            preexec_fn=os.setsid,
+        )
+
+    def type(self, keys):
+        os.write(self.master, keys.encode())
+
+    def read(self):
+        while select.select([self.master], [], [], 0)[0]:
+            self.screen += os.read(self.master, 4096)
+        return self.screen.decode()
+
+    def is_terminal_as_found(self):
+        return termios.tcgetattr(self.slave) == self.found
+
+
+@pytest.fixture
+def typist():
+    typist = Typist()
+    yield typist
+    typist.process.kill()
+    typist.process.wait()
+    os.close(typist.master)
+    os.close(typist.slave)
+
+
+@pytest.fixture
+def actions(probe, typist):
+    """What the keyboard says, once both know of each other."""
+    received = []
+    probe.node.create_subscription(EeAction, "intervention/keyboard", received.append, qos.ACTIONS)
+    probe.spin_until(lambda: probe.node.count_publishers("intervention/keyboard"))
+    probe.spin_until(lambda: "Ctrl-C quit" in typist.read())
+    probe.spin_for(0.3)
+    return received
+
+
+def test_keys_become_actions_until_the_person_lets_go(probe, typist, actions):
+    assert actions == [], "nothing is said before a key"
+    typist.type("wc")
+    probe.spin_until(lambda: actions)
+    first = actions[0]
+    assert (first.engaged, first.source, first.gripper) == (True, 1, 1)
+    assert first.delta.tolist() == [0.5, 0, 0, 0, 0]
+    probe.spin_until(lambda: not actions[-1].engaged)
+    assert [action.engaged for action in actions].count(False) == 1
+    assert len(actions) > 10 and not actions[-1].delta.any() and actions[-1].gripper == 0
+    count = len(actions)
+    probe.spin_for(0.3)
+    assert len(actions) == count, "silent after it has let go"
+
+
+def test_an_action_answers_the_newest_state(probe, typist, actions):
+    states = probe.node.create_publisher(EeState, "ee_state", qos.JOINT_STATES)
+    probe.spin_until(states.get_subscription_count)
+    state = EeState()
+    state.header.frame_id = "base_link"
+    state.header.stamp.sec = 42
+    states.publish(state)
+    probe.spin_for(0.3)
+    typist.type("w")
+    probe.spin_until(lambda: actions)
+    assert actions[-1].header == state.header
+
+
+def test_the_screen_shows_who_has_the_arm(probe, typist, actions):
+    states = probe.node.create_publisher(String, "intervention_mux/state", qos.LATCHED)
+    states.publish(String(data="intervention: keyboard"))
+    typist.type(" ")
+    probe.spin_until(lambda: "ENGAGED   | arm: intervention: keyboard" in typist.read())
+    typist.type(" ")
+    probe.spin_until(lambda: not actions[-1].engaged)
+
+
+def test_labels_reach_the_actor(probe, typist, actions):
+    asked = []
+
+    def on_label(request, response):
+        asked.append(request.label)
+        response.success, response.message = False, "no episode is running"
+        return response
+
+    typist.type("y")
+    probe.spin_until(lambda: "success: no actor is there to be told" in typist.read())
+    service = probe.node.create_service(LabelEpisode, "actor/label", on_label)
+    probe.spin_for(0.5)
+    typist.type("n")
+    probe.spin_until(lambda: "failure refused: no episode is running" in typist.read())
+    assert asked == [LabelEpisode.Request.FAILURE]
+    assert actions == [], "a label does not take the arm"
+    probe.node.destroy_service(service)
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, "ctrl-c"])
+def test_the_terminal_is_given_back_whatever_ends_the_node(typist, end):
+    deadline = time.monotonic() + 20
+    while "Ctrl-C quit" not in typist.read():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert not typist.is_terminal_as_found(), "it reads single keys"
+    if end == "ctrl-c":
+        # The slave is no controlling terminal here, so the kernel does not turn the byte into a signal.
+        assert termios.tcgetattr(typist.slave)[3] & termios.ISIG
+        end = signal.SIGINT
+    typist.process.send_signal(end)
+    typist.process.wait(10)
+    assert typist.is_terminal_as_found()
+    assert "Traceback" not in typist.read()
+
+
+def test_without_a_terminal_it_says_so_and_ends():
+    run = subprocess.run(
+        [sys.executable, "-c", MAIN, *ARGUMENTS],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert run.returncode == 2
+    assert run.stderr.startswith("error: stdin: expected a terminal") and run.stderr.count("\n") == 1
