@@ -1,6 +1,7 @@
 """The multilayer perceptrons of actors and critics."""
 
 import math
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +20,7 @@ class EnsembleMLP(nn.Module):
         sizes = (inputs, *hidden, outputs)
         self.weights = nn.ParameterList(
             nn.Parameter(_uniform_fan_in(members, fan_in, fan_out))
-            for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True)
+            for fan_in, fan_out in pairwise(sizes)
         )
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(members, 1, size)) for size in sizes[1:])
         with torch.no_grad():
@@ -54,7 +55,7 @@ class GaussianActor(nn.Module):
             self.trunk.biases[-1][..., actions:] = -1.0
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """features: (batch, inputs). Returns mean and log deviation before the squashing, (batch, actions)."""
+        """features: (batch, inputs). Returns mean and log deviation before squashing, (batch, actions)."""
         mean, log_std = self.trunk(features).squeeze(0).chunk(2, dim=-1)
         return mean, log_std.clamp(self.LOG_STD_MIN, self.LOG_STD_MAX)
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class Preprocessor(nn.Module):
-    """Standardises the state and brings frames to the encoder's size. Its constants travel with the weights."""
+    """Standardises the state, brings frames to the encoder's size; its constants travel with the weights."""
 
     ENCODER_SIZE = 64
     """Side of the square frame an encoder sees [px]."""

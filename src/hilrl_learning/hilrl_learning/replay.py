@@ -29,7 +29,7 @@ class Transitions:
 
 
 class Replay:
-    """A ring of observation slots. A step lies in the slot of its observation; `next` names the slot that follows.
+    """A ring of observation slots. A step lies in its observation's slot; `next` names the slot after it.
 
     Arrays are memory-mapped, so a killed process loses nothing that `add` returned from, and RAM stays flat.
     Slots of people's steps are never overwritten. One writer; readers in the same process.
@@ -143,7 +143,8 @@ class Replay:
     ) -> Transitions:
         """`human` transitions of people followed by `everything` of anyone.
 
-        An n-step return (Sutton 1988) ends early where the episode does. Raises ValueError when there is nothing to sample.
+        An n-step return (Sutton 1988) ends early where the episode does. Raises ValueError when there is
+        nothing to sample.
         """
         if self._all.size == 0 or (human > 0 and self._human.size == 0):
             raise ValueError("replay: nothing to sample yet")
@@ -165,7 +166,7 @@ class Replay:
         return Transitions(slots, at, reward, factor.astype(np.float32))
 
     def episodes(self, sources: tuple[Source, ...]) -> Iterator[NDArray[np.int64]]:
-        """Slots of every complete episode whose steps all come from `sources`; its final observation is last."""
+        """Slots of every complete episode all of whose steps are of `sources`; the final observation is last."""
         starts = np.flatnonzero((self.serial > 0) & self.is_step & (self.index == 0))
         for start in starts[np.argsort(self.serial[starts])]:
             slots = [int(start)]

@@ -44,7 +44,7 @@ def pack(tensors: Mapping[str, Tensor], spec: PolicySpec) -> bytes:
 def unpack(payload: bytes) -> tuple[dict[str, Tensor], PolicySpec]:
     """Inverse of `pack`.
 
-    Raises ValueError when the payload is too large, damaged, without spec, or holds a value that is not finite.
+    Raises ValueError when the payload is too large, damaged, without spec, or holds values not finite.
     """
     if len(payload) > MAX_BYTES:
         raise ValueError(f"weights: expected at most {MAX_BYTES} bytes, got {len(payload)}")

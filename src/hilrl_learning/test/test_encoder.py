@@ -33,7 +33,9 @@ def test_random_shift_moves_every_frame_by_itself_and_repeats_edges(generator):
         found = [
             (row, column)
             for row, column in np.ndindex(2 * SHIFT_PX + 1, 2 * SHIFT_PX + 1)
-            if np.array_equal(padded[frame, camera, row : row + 64, column : column + 64], shifted[frame, camera])
+            if np.array_equal(
+                padded[frame, camera, row : row + 64, column : column + 64], shifted[frame, camera]
+            )
         ]
         assert len(found) == 1
         offsets.add(found[0])
