@@ -8,12 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from hilrl_interfaces.msg import EeAction, EeState, Episode, RewardEstimate
-from hilrl_interfaces.srv import LabelEpisode
-from hilrl_ros import qos
-from hilrl_ros.main import run_node
-from hilrl_ros.parameters import Parameter, Parameters
-from hilrl_ros.stamps import from_ns, to_ns
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.node import Node
@@ -21,6 +15,8 @@ from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
+from hilrl_interfaces.msg import EeAction, EeState, Episode, RewardEstimate
+from hilrl_interfaces.srv import LabelEpisode
 from hilrl_learning.course import TrainingCourse
 from hilrl_learning.data import DELTA_AXES, Action, ActionSpec, ObservationSpec
 from hilrl_learning.episode_loop import EpisodeLoop, EpisodeSummary, Kind, Label, Outcome
@@ -29,6 +25,10 @@ from hilrl_learning.messages import action_from_message, action_to_message
 from hilrl_learning.observation_sync import LockstepSync, RealTimeSync, Tick, state_names
 from hilrl_learning.scene_reset import SceneReset
 from hilrl_learning.training_link import TrainingLink
+from hilrl_ros import qos
+from hilrl_ros.main import run_node
+from hilrl_ros.parameters import Parameter, Parameters
+from hilrl_ros.stamps import from_ns, to_ns
 
 POLL_S = 0.05
 PATIENCE_S = 0.1

@@ -49,11 +49,12 @@ def random_shift(small: Tensor, generator: torch.Generator) -> Tensor:
     """Shift every frame (n, cameras, 64, 64, 3) by up to `SHIFT_PX` each way, edges repeated."""
     count, cameras, size, _, channels = small.shape
     flat = small.reshape(count * cameras, size, size, channels)
-    offset = torch.randint(-SHIFT_PX, SHIFT_PX + 1, (2, count * cameras, 1), generator=generator)
-    pixels = torch.arange(size)
+    device = small.device
+    offset = torch.randint(-SHIFT_PX, SHIFT_PX + 1, (2, count * cameras, 1), generator=generator).to(device)
+    pixels = torch.arange(size, device=device)
     rows = (pixels + offset[0]).clamp_(0, size - 1)
     columns = (pixels + offset[1]).clamp_(0, size - 1)
-    frame = torch.arange(count * cameras)[:, None, None]
+    frame = torch.arange(count * cameras, device=device)[:, None, None]
     return flat[frame, rows[:, :, None], columns[:, None, :]].reshape(small.shape)
 
 
@@ -65,6 +66,7 @@ def colour_jitter(small: Tensor, strength: float, generator: torch.Generator) ->
     gain = 1.0 + strength * (2.0 * torch.rand(shape, generator=generator) - 1.0)
     gain *= 1.0 + strength * (2.0 * torch.rand((*small.shape[:2], 1, 1, 1), generator=generator) - 1.0)
     offset = 128.0 * strength * (2.0 * torch.rand(shape, generator=generator) - 1.0)
+    gain, offset = gain.to(small.device), offset.to(small.device)
     return (small.float() * gain + offset).clamp_(0, 255).to(torch.uint8)
 
 

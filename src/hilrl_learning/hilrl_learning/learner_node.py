@@ -12,16 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hilrl_interfaces.msg import LearnerMetrics, PolicyWeights, StepAck
-from hilrl_interfaces.msg import Step as StepMessage
-from hilrl_ros import qos
-from hilrl_ros.main import run_node
-from hilrl_ros.parameters import Parameter, Parameters
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
+from hilrl_interfaces.msg import LearnerMetrics, PolicyWeights, StepAck
+from hilrl_interfaces.msg import Step as StepMessage
 from hilrl_learning.algorithms import registry
 from hilrl_learning.data import DELTA_AXES, ActionSpec, ObservationSpec
 from hilrl_learning.messages import step_from_message
@@ -31,6 +28,9 @@ from hilrl_learning.receiver import StepReceiver
 from hilrl_learning.trainer import TrainConfig, Trainer
 from hilrl_learning.training_thread import TrainingThread
 from hilrl_learning.weights import sha256
+from hilrl_ros import qos
+from hilrl_ros.main import run_node
+from hilrl_ros.parameters import Parameter, Parameters
 
 POLL_S = 0.05
 HEARTBEAT_S = 0.25

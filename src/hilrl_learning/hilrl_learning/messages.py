@@ -8,14 +8,12 @@ was expected. A field that passes can be trusted by everything behind it.
 from array import array
 
 import numpy as np
-from hilrl_interfaces.msg import EeAction
-from hilrl_interfaces.msg import Observation as ObservationMessage
-from hilrl_interfaces.msg import Step as StepMessage
-from hilrl_ros.images import to_array, to_message
-from hilrl_ros.stamps import from_ns, to_ns
 from numpy.typing import NDArray
 from std_msgs.msg import Header
 
+from hilrl_interfaces.msg import EeAction
+from hilrl_interfaces.msg import Observation as ObservationMessage
+from hilrl_interfaces.msg import Step as StepMessage
 from hilrl_learning.data import (
     DELTA_AXES,
     Action,
@@ -25,6 +23,8 @@ from hilrl_learning.data import (
     Source,
     Step,
 )
+from hilrl_ros.images import to_array, to_message
+from hilrl_ros.stamps import from_ns, to_ns
 
 
 def camera_frame(camera: str) -> str:

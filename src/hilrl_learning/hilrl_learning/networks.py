@@ -19,8 +19,7 @@ class EnsembleMLP(nn.Module):
         super().__init__()
         sizes = (inputs, *hidden, outputs)
         self.weights = nn.ParameterList(
-            nn.Parameter(_uniform_fan_in(members, fan_in, fan_out))
-            for fan_in, fan_out in pairwise(sizes)
+            nn.Parameter(_uniform_fan_in(members, fan_in, fan_out)) for fan_in, fan_out in pairwise(sizes)
         )
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(members, 1, size)) for size in sizes[1:])
         with torch.no_grad():

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from hilrl_interfaces.msg import EeState, RewardEstimate
-from hilrl_ros.stamps import to_ns
 from numpy.typing import NDArray
 from sensor_msgs.msg import Image, JointState
 
+from hilrl_interfaces.msg import EeState, RewardEstimate
 from hilrl_learning.data import Observation, ObservationSpec
 from hilrl_learning.messages import finite_vector, image_array
+from hilrl_ros.stamps import to_ns
 
 JOINT_NAMES = (
     "shoulder_pan",

@@ -47,20 +47,24 @@ class EncoderPretraining:
         slots = np.concatenate([episode[:-1] for episode in episodes])
         states = replay.state[slots]
         preprocessor.fit(states)
+        device = preprocessor.state_mean.device
         axes = [DELTA_AXES.index(axis) for axis in action.axes]
         places = np.concatenate([_places(replay, episode, observation) for episode in episodes])
         spread = np.maximum(places.std(0), 1e-2)
         self._small = torch.cat(
-            [preprocessor.shrink(torch.from_numpy(replay.images[slot])).unsqueeze(0) for slot in slots]
+            [
+                preprocessor.shrink(torch.from_numpy(replay.images[slot]).to(device)).unsqueeze(0)
+                for slot in slots
+            ]
         )
-        self._state = preprocessor.state(torch.from_numpy(states))
-        self._delta = torch.from_numpy(replay.delta[slots][:, axes])
-        self._gripper = torch.from_numpy(replay.gripper[slots].astype(np.int64))
-        self._places = torch.from_numpy(((places - places.mean(0)) / spread).astype(np.float32))
+        self._state = preprocessor.state(torch.from_numpy(states).to(device))
+        self._delta = torch.from_numpy(replay.delta[slots][:, axes]).to(device)
+        self._gripper = torch.from_numpy(replay.gripper[slots].astype(np.int64)).to(device)
+        self._places = torch.from_numpy(((places - places.mean(0)) / spread).astype(np.float32)).to(device)
         self._behaviour = nn.Sequential(
             nn.Linear(encoder.size + states.shape[1], 128), nn.ReLU(), nn.Linear(128, len(axes) + 3)
-        )
-        self._where = nn.Linear(encoder.size, places.shape[1])
+        ).to(device)
+        self._where = nn.Linear(encoder.size, places.shape[1]).to(device)
         parameters = [*encoder.parameters(), *self._behaviour.parameters(), *self._where.parameters()]
         self._optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=1e-4)
         self.frames = len(slots)
@@ -83,7 +87,7 @@ class EncoderPretraining:
         return {name: loss.item() for name, loss in losses.items()}
 
     def _update(self) -> dict[str, Tensor]:
-        rows = torch.randint(0, self.frames, (self._batch,), generator=self._generator)
+        rows = torch.randint(0, self.frames, (self._batch,), generator=self._generator).to(self._state.device)
         small = random_shift(self._small[rows], self._generator)
         small = colour_jitter(small, self._jitter, self._generator)
         embedding = self._encoder(small, self._preprocessor)

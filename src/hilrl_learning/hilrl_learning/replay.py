@@ -166,7 +166,7 @@ class Replay:
         return Transitions(slots, at, reward, factor.astype(np.float32))
 
     def episodes(self, sources: tuple[Source, ...]) -> Iterator[NDArray[np.int64]]:
-        """Slots of every complete episode all of whose steps are of `sources`; the final observation is last."""
+        """Slots of every complete episode whose steps are all of `sources`, its final observation last."""
         starts = np.flatnonzero((self.serial > 0) & self.is_step & (self.index == 0))
         for start in starts[np.argsort(self.serial[starts])]:
             slots = [int(start)]

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from hilrl_interfaces.srv import ResetScene
-from hilrl_ros.stamps import to_ns
 from rclpy.node import Node
 from rclpy.task import Future
 from std_srvs.srv import Trigger
+
+from hilrl_interfaces.srv import ResetScene
+from hilrl_ros.stamps import to_ns
 
 SIM_RETRY_S = 2.0
 """A reset takes milliseconds; a simulator that was restarted meanwhile never answers."""

@@ -122,8 +122,8 @@ class Trainer:
         torch.manual_seed(config.seed)
         self._rng = np.random.default_rng(config.seed)
         self._generator = torch.Generator().manual_seed(config.seed)
-        self._preprocessor = Preprocessor(len(observation.state_names))
-        self._encoder = Encoder(len(observation.cameras), config.features_per_camera)
+        self._preprocessor = Preprocessor(len(observation.state_names)).to(self._device)
+        self._encoder = Encoder(len(observation.cameras), config.features_per_camera).to(self._device)
         features = self._encoder.size + len(observation.state_names)
         self.algorithm = registry.algorithm(config.algorithm)(
             algorithm_config, features, len(action.axes), self._device
@@ -300,10 +300,9 @@ class Trainer:
         return self._embed_images(observation.images[None])[0]
 
     def _embed_images(self, images: np.ndarray) -> np.ndarray:
-        embedding = embed(
-            self._encoder, self._preprocessor, torch.from_numpy(images), self.config.crops, self._generator
-        )
-        return embedding.half().numpy()
+        frames = torch.from_numpy(images).to(self._device)
+        embedding = embed(self._encoder, self._preprocessor, frames, self.config.crops, self._generator)
+        return embedding.half().cpu().numpy()
 
     def _embed_all(self) -> None:
         for slot in self.replay.slots():

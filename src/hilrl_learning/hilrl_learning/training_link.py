@@ -3,13 +3,12 @@
 import time
 from pathlib import Path
 
-from hilrl_interfaces.msg import PolicyWeights, StepAck
-from hilrl_interfaces.msg import Step as StepMessage
-from hilrl_ros import qos
 from rclpy.node import Node
 from rclpy.serialization import serialize_message
 from std_srvs.srv import Trigger
 
+from hilrl_interfaces.msg import PolicyWeights, StepAck
+from hilrl_interfaces.msg import Step as StepMessage
 from hilrl_learning.course import Plan, TrainingCourse
 from hilrl_learning.data import ActionSpec, ObservationSpec, Step
 from hilrl_learning.episode_loop import EpisodeSummary
@@ -19,6 +18,7 @@ from hilrl_learning.policy_slot import PolicySlot, Weights
 from hilrl_learning.spool import Spool
 from hilrl_learning.step_sender import StepSender
 from hilrl_learning.trainer import Phase
+from hilrl_ros import qos
 
 
 class TrainingLink:
