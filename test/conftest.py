@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from hilrl.graph import TRAIN
 
 # Small and quick, yet through every phase: two demonstrations, hardly any pre-training, then practice.

@@ -4,12 +4,12 @@ import json
 
 import numpy as np
 import pytest
+
+from hilrl import episodes, plots
 from hilrl.episodes import EpisodeLog
 from hilrl.run_folder import RunFolder
 from hilrl.statistics import summarise, wilson_interval
 from hilrl_interfaces.msg import Episode
-
-from hilrl import episodes, plots
 
 
 def finished(number, success=True, kind=Episode.KIND_TRAINING, steps=30, helped=0):

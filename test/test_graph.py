@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 from ament_index_python.packages import get_package_share_directory
-from hilrl.run_config import new_config
-from hilrl.supervisor import executable, ros_arguments
 
 from hilrl import graph, options, parameter_files
+from hilrl.run_config import new_config
+from hilrl.supervisor import executable, ros_arguments
 
 
 def train(**choices):
@@ -69,7 +69,8 @@ def test_a_person_has_no_scripted_rival_and_is_not_awaited():
 def test_evaluation_runs_the_policy_alone_under_the_parameters_of_the_run():
     config = new_config({"servo_lag_s": 0.05}, [])
     nodes = {
-        node.name: node for node in graph.evaluate(config.options, config.parameters, Path("r"), Path("p"), 7)
+        node.name: node
+        for node in graph.evaluate(config.options, config.parameters, Path("r"), Path("p"), 7, Path("o"))
     }
     assert set(nodes) == {"sim", "image_cropper", "ee_controller", "intervention_mux", "actor"}
     assert nodes["sim"].parameters == train(servo_lag_s=0.05)["sim"].parameters

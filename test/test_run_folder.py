@@ -2,6 +2,7 @@
 
 import pytest
 import yaml
+
 from hilrl.run_config import new_config, resumed_config
 from hilrl.run_folder import RunFolder
 

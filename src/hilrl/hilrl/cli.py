@@ -18,6 +18,10 @@ hilrl teaches an SO-101 arm a task by reinforcement learning with a person in th
 """
 
 
+VIDEOS = 3
+"""Episodes of an evaluation that are recorded."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status: 0 done, 1 a node failed, 2 bad input, 130 interrupted."""
     parser = _parser()
@@ -48,7 +52,12 @@ def _train(chosen: argparse.Namespace) -> int:
         for name, option in options.BY_NAME.items()
         if (text := getattr(chosen, name)) is not None
     }
-    return up.train(chosen.run, choices, [parse_assignment(text) for text in chosen.set])
+    run, status = up.train(chosen.run, choices, [parse_assignment(text) for text in chosen.set])
+    if status or not chosen.evaluate:
+        return status
+    from hilrl import evaluation
+
+    return evaluation.evaluate(run, "last", chosen.evaluate, VIDEOS)
 
 
 def _evaluate(chosen: argparse.Namespace) -> int:
@@ -93,6 +102,12 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="give a node a parameter, for example learner.batch=256; may be repeated",
     )
+    train.add_argument(
+        "--evaluate",
+        metavar="EPISODES",
+        type=_positive,
+        help="when training is over, do `hilrl eval` with so many episodes",
+    )
     for option in options.OPTIONS:
         train.add_argument(
             f"--{option.name.replace('_', '-')}",
@@ -111,7 +126,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("run", nargs="?", help="name or path of the run; default: the newest")
     evaluate.add_argument("--episodes", type=_positive, default=20, help="default: %(default)s")
     evaluate.add_argument("--checkpoint", default="last", help="last, bc or a version; default: %(default)s")
-    evaluate.add_argument("--videos", type=int, default=3, help="episodes to record; default: %(default)s")
+    evaluate.add_argument(
+        "--videos", type=int, default=VIDEOS, help="episodes to record; default: %(default)s"
+    )
 
     plot = commands.add_parser("plot", help="draw the plots of a run")
     plot.set_defaults(command=_plot)

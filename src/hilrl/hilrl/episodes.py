@@ -49,7 +49,7 @@ class EpisodeLog:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.records: list[EpisodeRecord] = read(path) if path.exists() else []
         _drop_torn_line(path)
-        self._file = open(path, "a")
+        self._file = path.open("a")
         self._begun = time.monotonic() - (self.records[-1].elapsed_s if self.records else 0.0)
 
     @property

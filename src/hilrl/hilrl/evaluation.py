@@ -3,69 +3,75 @@
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from rclpy.node import Node as RosNode
-from rclpy.qos import QoSProfile
 from rich.console import Console
 from rich.table import Table
 
 from hilrl import episodes, graph
-from hilrl.episodes import EpisodeRecord, of_kind
+from hilrl.episodes import of_kind
 from hilrl.run_config import RunConfig
 from hilrl.run_folder import RunFolder, write_atomically
 from hilrl.session import Ending, environment, run_graph
 from hilrl.statistics import Summary, summarise
 from hilrl.supervisor import Health
 from hilrl.video import Recorder
-from hilrl_interfaces.msg import Episode
 
 SILENCE_S = 120.0
 """Without an episode for this long, the evaluation has failed [s]."""
+REPORT_EVERY = 5
+"""Episodes between two lines of progress."""
+
+
+@dataclass(frozen=True)
+class EvaluationEpisode:
+    """One held-out start, as the actor reports it."""
+
+    seed: int
+    success: bool
+    steps: int
+    duration_s: float
+    """In the time of the arm."""
 
 
 class EvaluationWatch:
-    """Follows an evaluation graph and collects its episodes."""
+    """Follows an evaluation graph through the results that the actor writes after every episode."""
 
     period_s = 0.05
 
-    def __init__(
-        self, node: RosNode, namespace: str, wanted: int, recorder: Recorder, console: Console
-    ) -> None:
-        self.messages = 0
-        self.records: list[EpisodeRecord] = []
-        self._wanted, self._recorder, self._console = wanted, recorder, console
+    def __init__(self, result_file: Path, wanted: int, recorder: Recorder, console: Console) -> None:
+        self.trials: list[EvaluationEpisode] = []
+        self._result_file, self._wanted = result_file, wanted
+        self._recorder, self._console = recorder, console
         self._last_news = time.monotonic()
-        robot = "/" + namespace.strip("/")
-        node.create_subscription(Episode, f"{robot}/episode", self._on_episode, QoSProfile(depth=100))
-        recorder.subscribe(node, robot, self._count)
+        self._read_at_ns = 0
+
+    @property
+    def messages(self) -> int:
+        """Messages received so far."""
+        return self._recorder.messages
 
     def tick(self, health: Mapping[str, Health]) -> bool:
         """True once all episodes are in. Raises RuntimeError when none comes any more."""
+        if self._result_file.exists() and self._result_file.stat().st_mtime_ns != self._read_at_ns:
+            self._read_at_ns = self._result_file.stat().st_mtime_ns
+            self._last_news = time.monotonic()
+            self._read()
         if time.monotonic() - self._last_news > SILENCE_S:
             raise RuntimeError(f"no episode for {SILENCE_S:.0f} s; the nodes' logs may say why")
-        return len(self.records) >= self._wanted
+        return len(self.trials) >= self._wanted
 
-    def _count(self) -> None:
-        self.messages += 1
-
-    def _on_episode(self, message: Episode) -> None:
-        self.messages += 1
-        if message.kind != Episode.KIND_EVALUATION:
-            return
-        self._last_news = time.monotonic()
-        if not message.finished:
-            return
-        before = self.records[-1].env_steps if self.records else 0
-        record = episodes.from_message(message, 0.0, before + message.steps)
-        self.records.append(record)
-        self._recorder.end_of_episode(record)
-        if len(self.records) % 5 == 0 or len(self.records) == self._wanted:
-            won = sum(r.success for r in self.records)
-            self._console.print(
-                f"  {len(self.records):3d} of {self._wanted} episodes, {won} successful", highlight=False
-            )
+    def _read(self) -> None:
+        before = len(self.trials)
+        results = json.loads(self._result_file.read_text())
+        self.trials = [EvaluationEpisode(**episode) for episode in results["episodes"]]
+        done = len(self.trials)
+        if done == self._wanted or done // REPORT_EVERY > before // REPORT_EVERY:
+            won = sum(trial.success for trial in self.trials)
+            self._console.print(f"  {done:3d} of {self._wanted} episodes, {won} successful", highlight=False)
 
 
 def evaluate(run: str | None, checkpoint: str, count: int, videos: int) -> int:
@@ -78,22 +84,21 @@ def evaluate(run: str | None, checkpoint: str, count: int, videos: int) -> int:
     details: dict[str, Any] = {}
     with folder.lock():
         for label, (version, policy_file) in policies.items():
-            console.print(f"{label} (checkpoint {version}): {count} episodes", highlight=False)
-            recorder = Recorder(videos if version == policies[next(iter(policies))][0] else 0)
-            nodes = graph.evaluate(config.options, config.parameters, folder.path, policy_file, count)
-            watch = _run(folder, config, nodes, recorder, count, console)
-            if watch is None:
+            console.print(f"{label} (checkpoint {version}), {count} episodes:", highlight=False)
+            recorder = Recorder(0 if found else videos)
+            trials = _try(folder, config, policy_file, count, recorder, console)
+            if trials is None:
                 return 130
-            found[label] = summarise(watch.records[:count])
+            found[label] = summarise(trials)
             details[label] = {
                 "checkpoint": version,
                 **asdict(found[label]),
-                "records": [asdict(record) for record in watch.records[:count]],
+                "episodes": [asdict(trial) for trial in trials],
             }
             recorder.write(folder.videos, label, config.options["control_hz"])
-        demonstrations = _demonstrations(folder)
-        if demonstrations:
-            found["demonstrator"] = summarise(demonstrations)
+        if folder.episodes.exists():
+            shown = of_kind(episodes.read(folder.episodes), "demonstration")
+            found["demonstrator"] = summarise(shown)
             details["demonstrator"] = asdict(found["demonstrator"])
         write_atomically(folder.evaluation, json.dumps(details, indent=1))
     console.print(_table(found))
@@ -111,34 +116,26 @@ def _label(which: str) -> str:
     return {"bc": "behaviour cloning", "last": "policy"}.get(which, f"policy {which}")
 
 
-def _run(
-    folder: RunFolder,
-    config: RunConfig,
-    nodes: list[graph.Node],
-    recorder: Recorder,
-    count: int,
-    console: Console,
-) -> EvaluationWatch | None:
+def _try(
+    folder: RunFolder, config: RunConfig, policy_file: Path, count: int, recorder: Recorder, console: Console
+) -> list[EvaluationEpisode] | None:
     """Episodes of one policy; None if interrupted."""
-    watches: list[EvaluationWatch] = []
+    result_file = folder.log / "evaluation_results.json"
+    result_file.unlink(missing_ok=True)
+    nodes = graph.evaluate(config.options, config.parameters, folder.path, policy_file, count, result_file)
+    watch = EvaluationWatch(result_file, count, recorder, console)
 
     def look(node: RosNode) -> EvaluationWatch:
-        watches.append(EvaluationWatch(node, config.options["namespace"], count, recorder, console))
-        return watches[0]
+        recorder.subscribe(node, "/" + config.options["namespace"].strip("/"))
+        return watch
 
     with environment(folder) as env:
         ending = run_graph(nodes, folder, env, look)
-    return watches[0] if ending is Ending.FINISHED else None
-
-
-def _demonstrations(folder: RunFolder) -> list[EpisodeRecord]:
-    if not folder.episodes.exists():
-        return []
-    return of_kind(episodes.read(folder.episodes), "demonstration")
+    return watch.trials if ending is Ending.FINISHED else None
 
 
 def _table(found: Mapping[str, Summary]) -> Table:
-    table = Table(title="Starts that training never saw")
+    table = Table(title="Starts that training never saw; the demonstrator: its demonstrations")
     for heading in ("", "success", "95 % interval", "mean cycle", "episodes"):
         table.add_column(heading, justify="left" if not heading else "right")
     for label, summary in found.items():

@@ -54,17 +54,14 @@ NODE_NAMES = frozenset(node.name for node in TRAIN)
 
 
 def resolve_parameters(
-    options: Mapping[str, Any], layers: Sequence[Mapping[str, Mapping[str, Any]]], urdf: Path
+    options: Mapping[str, Any], layers: Sequence[Mapping[str, Mapping[str, Any]]]
 ) -> NodeParameters:
     """Parameters of all nodes but for what belongs to one start: files, then options, then `--set`.
 
     `layers` are the parameter files in order, with the assignments of `--set` last.
     Raises ValueError for a node that is not in the graph.
     """
-    from_options: NodeParameters = {
-        "sim": {"urdf": str(urdf)},
-        "ee_controller": {"urdf": str(urdf)},
-    }
+    from_options: NodeParameters = {}
     for option in OPTIONS:
         for target in option.sets:
             node, parameter = target.split(".")
@@ -91,14 +88,16 @@ def evaluate(
     run: Path,
     policy_file: Path,
     episodes: int,
+    result_file: Path,
 ) -> list[Node]:
-    """The graph that tries a policy alone: no operator, no learner."""
+    """The graph that tries a policy alone: no operator, no learner. The actor writes `result_file`."""
     alone: NodeParameters = {
         "actor": {
             "mode": "evaluate",
             "run_dir": str(run),
             "policy_file": str(policy_file),
             "evaluation_episodes": episodes,
+            "result_file": str(result_file),
         }
     }
     alone_parameters = parameter_files.merged([parameters, alone])

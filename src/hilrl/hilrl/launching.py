@@ -1,5 +1,6 @@
 """The training graph as launch actions, for an installed ROS."""
 
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node as LaunchNode
@@ -10,7 +11,6 @@ from hilrl.options import OPTIONS
 from hilrl.run_folder import RunFolder
 from hilrl.supervisor import RESPAWN_DELAY_S
 from hilrl.up import prepare
-from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
 
 def training() -> LaunchDescription:
@@ -71,7 +71,7 @@ def actions(nodes: list[Node], folder: RunFolder) -> list[LaunchNode]:
             remappings=list(node.remappings),
             respawn=node.respawn,
             respawn_delay=RESPAWN_DELAY_S,
-            on_exit=[] if node.respawn else [Shutdown(reason=f"{node.name} ended")],
+            on_exit=None if node.respawn else Shutdown(reason=f"{node.name} ended"),
             additional_env={"OMP_NUM_THREADS": "1"},
         )
         for node in nodes

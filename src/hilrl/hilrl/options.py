@@ -113,7 +113,7 @@ OPTIONS = (
         "lockstep",
         True,
         "Simulate one control period per action, as fast as the machine allows; false: real time.",
-        ("sim.lockstep", "actor.lockstep"),
+        ("sim.lockstep", "ee_controller.lockstep", "actor.lockstep"),
     ),
     Option(
         "control_hz",

@@ -41,7 +41,7 @@ def new_config(choices: Mapping[str, Any], assignments: Sequence[Assignment]) ->
     layers.append(_as_parameters(assignments))
     return RunConfig(
         options=chosen,
-        parameters=graph.resolve_parameters(chosen, layers, share / "urdf" / "so101.urdf.xacro"),
+        parameters=graph.resolve_parameters(chosen, layers),
         created=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         commit=_commit(),
         versions={"python": sys.version.split()[0], **_versions()},

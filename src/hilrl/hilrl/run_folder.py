@@ -58,7 +58,7 @@ class RunFolder:
         Raises ValueError if another process has it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        handle = open(self.path / ".lock", "w")
+        handle = open(self.path / ".lock", "w")  # noqa: SIM115 - the caller closes it
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -103,11 +103,12 @@ async def _follow(
     next_check = 0.0
     while not interrupted.is_set():
         _drain(executor, onlooker)
+        if onlooker.tick(supervisor.health):
+            return Ending.FINISHED
+        # After the tick: a node may end because its work is done.
         if time.monotonic() >= next_check:
             next_check = time.monotonic() + CHECK_PERIOD_S
             supervisor.check()
-        if onlooker.tick(supervisor.health):
-            return Ending.FINISHED
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(interrupted.wait(), onlooker.period_s)
     return Ending.INTERRUPTED

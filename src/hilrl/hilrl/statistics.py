@@ -3,11 +3,19 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from hilrl.episodes import EpisodeRecord
+from typing import Protocol
 
 Z_95 = 1.959963984540054
 """Two-sided 95 % quantile of the normal distribution."""
+
+
+class Trial(Protocol):
+    """One episode, as far as the arithmetic goes."""
+
+    success: bool
+    steps: int
+    duration_s: float
+    """In the time of the arm."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +50,16 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     return max(0.0, centre - spread), min(1.0, centre + spread)
 
 
-def summarise(records: Sequence[EpisodeRecord]) -> Summary:
+def summarise(trials: Sequence[Trial]) -> Summary:
     """Success over all episodes, cycle time over the successful ones."""
-    won = [record for record in records if record.success]
-    low, high = wilson_interval(len(won), len(records))
+    won = [trial for trial in trials if trial.success]
+    low, high = wilson_interval(len(won), len(trials))
     return Summary(
-        episodes=len(records),
+        episodes=len(trials),
         successes=len(won),
-        success_rate=len(won) / len(records) if records else 0.0,
+        success_rate=len(won) / len(trials) if trials else 0.0,
         success_low=low,
         success_high=high,
-        cycle_steps=sum(r.steps for r in won) / len(won) if won else None,
-        cycle_s=sum(r.duration_s for r in won) / len(won) if won else None,
+        cycle_steps=sum(trial.steps for trial in won) / len(won) if won else None,
+        cycle_s=sum(trial.duration_s for trial in won) / len(won) if won else None,
     )

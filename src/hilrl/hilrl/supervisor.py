@@ -19,6 +19,7 @@ from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from circus.arbiter import Arbiter
+from circus.exc import ConflictError
 from circus.watcher import Watcher
 from tornado.ioloop import IOLoop
 
@@ -84,6 +85,7 @@ class Supervisor:
     ) -> None:
         """Raises ValueError if a program is missing. Nothing is started yet."""
         logging.getLogger("circus").setLevel(logging.CRITICAL)
+        logging.getLogger("tornado.application").addFilter(_not_a_conflict)
         log.mkdir(parents=True, exist_ok=True)
         parameter_file.write_text(parameter_files.dump({n.fully_qualified_name: n.parameters for n in nodes}))
         self.log = log
@@ -97,7 +99,8 @@ class Supervisor:
                 self._arguments(node, parameter_file),
                 env=dict(env),
                 respawn=node.respawn,
-                stop_signal=signal.SIGINT,
+                # Not SIGINT: Python turns that into a KeyboardInterrupt in the middle of a node's clean-up.
+                stop_signal=signal.SIGTERM,
                 graceful_timeout=GRACE_S,
                 singleton=True,
                 hooks={"after_reap": (self._reaped, True)},
@@ -133,7 +136,7 @@ class Supervisor:
                 self._judge(name, health)
 
     async def stop(self) -> None:
-        """End all processes: SIGINT, and SIGKILL for what has not gone after `GRACE_S`."""
+        """End all processes: SIGTERM, and SIGKILL for what has not gone after `GRACE_S`."""
         self._stopping = True
         # Or circus goes on looking after its processes while it ends them.
         self._arbiter.ctrl.caller.stop()
@@ -162,6 +165,11 @@ class Supervisor:
 
     def _reaped(self, watcher: Watcher, exit_code: int, **_: object) -> None:
         self.health[watcher.name].exit_code = exit_code
+
+
+def _not_a_conflict(record: logging.LogRecord) -> bool:
+    """Whether to log it: circus raises where its next look comes before the last one has ended."""
+    return not (record.exc_info and isinstance(record.exc_info[1], ConflictError))
 
 
 def _exit_text(exit_code: int | None) -> str:

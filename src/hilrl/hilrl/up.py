@@ -58,8 +58,8 @@ class TrainingWatch:
         return count_and_take
 
 
-def train(name: str | None, choices: Mapping[str, Any], assignments: Sequence[Assignment]) -> int:
-    """Run it; the exit status. Raises ValueError for bad choices, NodeFailed if a node is gone for good."""
+def train(name: str | None, choices: Mapping[str, Any], assignments: Sequence[Assignment]) -> tuple[str, int]:
+    """Run it; (the run, exit status). Raises ValueError for bad choices, NodeFailed if a node is gone for good."""
     folder, config, resumed = prepare(name, choices, assignments)
     console = Console()
     with folder.lock():
@@ -79,7 +79,7 @@ def train(name: str | None, choices: Mapping[str, Any], assignments: Sequence[As
         log.close()
         plots.draw(folder)
     console.print(_farewell(folder, view.progress, ending), highlight=False, soft_wrap=True)
-    return 0 if ending is Ending.FINISHED else 130
+    return folder.reference, 0 if ending is Ending.FINISHED else 130
 
 
 def prepare(
@@ -97,13 +97,13 @@ def prepare(
 def _greeting(folder: RunFolder, config: RunConfig, resumed: bool, env: Mapping[str, str]) -> str:
     options = config.options
     goal = {"lift": "lift a cube", "place": "place a cube in a bin"}[options["task"]]
-    operator = "A scripted operator" if options["operator"] == "scripted" else "You"
+    operator = "A scripted operator shows" if options["operator"] == "scripted" else "You show"
     pace = "as fast as this machine allows" if options["lockstep"] else "in real time"
     return "\n".join(
         [
             f"{'Going on with' if resumed else 'Begin'} run {folder.name}: a simulated SO-101 learns to "
             f"{goal}, {pace}, for {clock(options['duration_s'])} minutes.",
-            f"{operator} shows it {options['demonstrations']} times, the policy pre-trains on that, then "
+            f"{operator} it {options['demonstrations']} times, the policy pre-trains on that, then "
             "practises; the operator takes over when it gets stuck. Every step trains it.",
             f"Files: {folder.path} (a log per node in log/). Ctrl+C ends it; "
             f"`hilrl up train --run {folder.reference}` goes on.",
