@@ -1,5 +1,6 @@
 """A domain of its own per run, so that suites run side by side; nodes in their own processes."""
 
+import dataclasses
 import os
 import random
 import signal
@@ -19,6 +20,7 @@ import xacro
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
+from hilrl_control.ee_control import EeControl
 from hilrl_control.kinematics import Kinematics
 from hilrl_control.settings import Settings
 
@@ -48,6 +50,60 @@ def workspace():
 def home():
     """Arm joints at home, shape (5,) [rad]."""
     return np.array(Settings.default().home_joints[:5])
+
+
+HOME = np.array(Settings.default().home_joints)
+PERIOD_NS = 100_000_000
+
+
+class Arm:
+    """One controller and one arm, a control period at a time."""
+
+    def __init__(self, kinematics, q=HOME, follows=0.6, **settings):
+        settings = {"lockstep": True, **settings}
+        self.control = EeControl(kinematics, dataclasses.replace(Settings.default(), **settings))
+        self.kinematics = kinematics
+        self.q = np.array(q, float)
+        self.follows = follows
+        """Share of the way to its goal that a joint makes in a period; 0: blocked."""
+        self.now_ns = PERIOD_NS
+        self.commands = []
+
+    def change(self, **settings):
+        self.control.settings = dataclasses.replace(self.control.settings, **settings)
+
+    def observe(self):
+        return self.control.observe(self.now_ns, self.q, np.zeros(6))
+
+    def act(self, delta=(0, 0, 0, 0, 0), gripper=0, **options):
+        """One whole period: look, act, move. Returns the command."""
+        self.observe()
+        command = self.control.act(self.now_ns, delta, gripper, **options)
+        self.take(command)
+        return command
+
+    def take(self, command):
+        """Move for one period."""
+        if command is not None:
+            self.commands.append(command)
+            self.q = self.q + self.follows * (command.position - self.q)
+        self.now_ns += PERIOD_NS
+
+    def tick(self):
+        """One period without an action."""
+        self.observe()
+        command = self.control.tick(self.now_ns)
+        self.take(command)
+        return command
+
+    def tcp(self, q=None):
+        return self.kinematics.forward(self.q if q is None else q).position
+
+
+@pytest.fixture
+def new_arm(kinematics):
+    """new_arm(q=HOME, follows=0.6, **settings): an arm under the controller, without ROS."""
+    return lambda *args, **options: Arm(kinematics, *args, **options)
 
 
 class Probe:

@@ -1,0 +1,89 @@
+"""The way home in real time."""
+
+import numpy as np
+import pytest
+
+from hilrl_control.arm_motion import BOX_TOLERANCE_M
+from hilrl_control.inverse_kinematics import InverseKinematics
+from hilrl_control.settings import Settings
+
+HOME = np.array(Settings.default().home_joints)
+STILL = (0, 0, 0, 0, 0)
+
+
+def go(arm, ticks=150):
+    arm.observe()
+    assert arm.control.go_home(arm.now_ns) == ""
+    for _ in range(ticks):
+        arm.tick()
+        if arm.observe().status.startswith("holding"):
+            return
+
+
+def test_home_is_reached_from_anywhere_in_the_workspace_at_bounded_speed(kinematics, new_arm, workspace):
+    inverse, rng = InverseKinematics(kinematics), np.random.default_rng(0)
+    for _ in range(60):
+        place = inverse.solve(
+            rng.uniform(workspace.minimum, workspace.maximum), rng.uniform(0.3, 1.6), 0.0, HOME
+        )
+        arm = new_arm(np.append(place.q, rng.uniform(-0.1, 0.9)), lockstep=False)
+        before, lowest = arm.q, min(arm.tcp()[2], workspace.minimum[2])
+        go(arm)
+        for command in arm.commands:
+            speed = np.array([arm.control.settings.home_speed] * 5 + [arm.control.settings.gripper_speed])
+            assert (np.abs(command.position - before) <= speed * 0.1 + 1e-9).all()
+            assert arm.tcp(command.position)[2] >= lowest - BOX_TOLERANCE_M, "never into the table"
+            before = command.position
+        assert arm.observe().status == "holding: at home"
+        np.testing.assert_allclose(arm.commands[-1].position, HOME)
+
+
+def test_the_jaws_open_only_once_the_arm_is_home(new_arm):
+    arm = new_arm([0.3, 0.2, 0.2, 1.0, 0.0, 0.0], lockstep=False)
+    go(arm)
+    for command in arm.commands:
+        if command.position[5] > 1e-9:
+            np.testing.assert_allclose(command.position[:5], HOME[:5])
+    assert arm.commands[-1].position[5] == pytest.approx(HOME[5])
+    assert arm.observe().gripper_target == pytest.approx(HOME[5])
+
+
+def test_actions_are_refused_on_the_way_and_served_from_home(new_arm):
+    arm = new_arm([0.3, 0.2, 0.2, 1.0, 0.0, 0.0], lockstep=False)
+    arm.observe()
+    arm.control.go_home(arm.now_ns)
+    arm.tick()
+    assert arm.observe().status == "going home" and not arm.observe().holding
+    assert arm.control.act(arm.now_ns, STILL, 0) is None
+    assert arm.control.refusal == "action: refused while going home"
+    go(arm)
+    np.testing.assert_allclose(arm.act(STILL).position[:5], arm.q[:5], atol=0.02)
+
+
+def test_a_blocked_arm_is_waited_for_and_given_up_on(new_arm):
+    arm = new_arm([0.9, 0.2, 0.2, 1.0, 0.0, 0.0], lockstep=False, follows=0.0)
+    go(arm)
+    ahead = np.abs(np.array([command.position - arm.q for command in arm.commands]))
+    assert ahead.max() <= arm.control.settings.leash_rad + 1e-9
+    assert arm.observe().status == "holding: did not get home in time, is the arm blocked?"
+    assert arm.tick() is None
+
+
+def test_going_home_needs_to_know_where_the_arm_is(new_arm):
+    arm = new_arm(lockstep=False)
+    assert arm.control.go_home(arm.now_ns) == "go_home: no joint_states yet"
+    arm.observe()
+    assert "go_home: joint_states: expected a stamp within" in arm.control.go_home(arm.now_ns + 10**9)
+    assert arm.tick() is None
+    locked = new_arm()
+    locked.observe()
+    assert locked.control.go_home(locked.now_ns).startswith("go_home: not in lockstep")
+
+
+def test_stale_joint_states_end_the_way_home(new_arm):
+    arm = new_arm([0.9, 0.2, 0.2, 1.0, 0.0, 0.0], lockstep=False)
+    arm.observe()
+    arm.control.go_home(arm.now_ns)
+    assert arm.tick() is not None
+    assert arm.control.tick(arm.now_ns + 10**9) is None
+    assert arm.tick() is None
