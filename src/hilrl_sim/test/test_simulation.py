@@ -9,7 +9,7 @@ import pytest
 
 from hilrl_sim import servo
 from hilrl_sim.description import JOINT_NAMES
-from hilrl_sim.simulation import START_NS, Frame, Simulation
+from hilrl_sim.simulation import Frame, Simulation
 
 PERIOD_NS = 100_000_000
 
@@ -95,9 +95,10 @@ def test_time_starts_at_one_second_and_a_reset_takes_one_millisecond(
     make_simulation: Callable[..., Simulation],
 ) -> None:
     simulation = make_simulation("lift")
-    assert simulation.reset(0, render=False).time_ns == START_NS
-    assert simulation.step(goals(0)[0], render=False).time_ns == START_NS + PERIOD_NS
-    assert simulation.reset(1, render=False).time_ns == START_NS + PERIOD_NS + 1_000_000
+    start_ns = 1_000_000_000
+    assert simulation.reset(0, render=False).time_ns == start_ns
+    assert simulation.step(goals(0)[0], render=False).time_ns == start_ns + PERIOD_NS
+    assert simulation.reset(1, render=False).time_ns == start_ns + PERIOD_NS + 1_000_000
 
 
 def test_a_rate_that_does_not_divide_the_timestep_still_gives_exact_periods(
@@ -138,6 +139,17 @@ def test_lag_delays_the_motion(make_simulation: Callable[..., Simulation]) -> No
     second = late.step(goal, render=False)
     assert abs(first.joint_position[0] - start[0]) < 0.01
     assert second.joint_position[0] - start[0] > 0.1
+
+
+def test_a_goal_still_on_its_way_does_not_reach_the_next_scene(
+    make_simulation: Callable[..., Simulation],
+) -> None:
+    late = make_simulation("lift", servo_lag_s=0.15)
+    start = late.reset(0, render=False).joint_position
+    for _ in range(2):
+        late.step(start + [0.5, 0, 0, 0, 0, 0], render=False)
+    late.reset(0, render=False)
+    assert abs(late.step(start, render=False).joint_position[0] - start[0]) < 0.01
 
 
 def test_torque_saturates_at_the_limit_and_never_exceeds_it(

@@ -1,6 +1,8 @@
 """When the tasks are done, and where their things start."""
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import mujoco
@@ -35,6 +37,15 @@ def spawns(simulation: Simulation) -> list[dict[str, np.ndarray]]:
 
 def test_every_task_file_is_found() -> None:
     assert sorted(tasks.TASKS) == ["lift", "place"]
+
+
+def test_a_new_file_is_a_new_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "hover.py").write_text(
+        "from hilrl_sim.tasks.lift import Lift\n\n\nclass Hover(Lift):\n    name = 'hover'\n"
+    )
+    monkeypatch.setattr(tasks, "__path__", [*tasks.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "hilrl_sim.tasks.hover", raising=False)
+    assert sorted(tasks._discover()) == ["hover", "lift", "place"]
 
 
 def test_an_unknown_task_is_one_clear_error() -> None:
