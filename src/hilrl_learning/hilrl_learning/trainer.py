@@ -60,7 +60,7 @@ class TrainConfig:
     )
     crops: int = field(default=3, metadata={"description": "shifted crops cached per frame", "minimum": 1})
     pretraining_s: float = field(
-        default=60.0, metadata={"description": "time for the encoder's pre-training", "minimum": 0.0}
+        default=45.0, metadata={"description": "time for the encoder's pre-training", "minimum": 0.0}
     )
     pretraining_batch: int = field(
         default=64, metadata={"description": "frames per pre-training batch", "minimum": 1}
@@ -74,7 +74,7 @@ class TrainConfig:
         },
     )
     imitation_updates: int = field(
-        default=2000, metadata={"description": "behaviour cloning updates before training", "minimum": 0}
+        default=1500, metadata={"description": "behaviour cloning updates before training", "minimum": 0}
     )
     batch: int = field(
         default=128, metadata={"description": "transitions per update, half from people", "minimum": 2}

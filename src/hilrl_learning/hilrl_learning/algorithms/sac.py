@@ -42,13 +42,13 @@ class SACConfig:
         default=1000, metadata={"description": "critic updates before the actor first moves", "minimum": 0}
     )
     imitation_start: float = field(
-        default=0.5, metadata={"description": "weight of the imitation term at first", "minimum": 0.0}
+        default=0.2, metadata={"description": "weight of the imitation term at first", "minimum": 0.0}
     )
     imitation_end: float = field(
-        default=0.1, metadata={"description": "weight of the imitation term at last", "minimum": 0.0}
+        default=0.01, metadata={"description": "weight of the imitation term at last", "minimum": 0.0}
     )
     imitation_updates: int = field(
-        default=4000, metadata={"description": "actor updates from the first weight to the last"}
+        default=2000, metadata={"description": "actor updates from the first weight to the last"}
     )
     gripper_penalty: float = field(
         default=0.02, metadata={"description": "cost of a command that changes the gripper's goal"}
