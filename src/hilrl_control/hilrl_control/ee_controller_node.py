@@ -1,5 +1,6 @@
 """The `ee_controller` node: executed actions in, joint commands out, and where the end effector is."""
 
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -117,7 +118,7 @@ class EeController(Node):
             position, velocity = messages.joint_angles(message)
             self._state = self._control.observe(stamps.to_ns(message.header.stamp), position, velocity)
         except ValueError as error:
-            self._complain("joint_states", f"{error}; the message is ignored")
+            self._complain(f"{error}; the message is ignored")
             return
         self._states.publish(messages.ee_state(self._state))
 
@@ -128,8 +129,7 @@ class EeController(Node):
         )
         self._send(command)
         if reason := self._control.refusal:
-            kind = reason.partition(":")[0]
-            self._complain(kind, f"{reason}; the action is not executed")
+            self._complain(f"{reason}; the action is not executed")
 
     def _on_tick(self) -> None:
         self._send(self._control.tick(self._now_ns()))
@@ -156,11 +156,11 @@ class EeController(Node):
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
 
-    def _complain(self, kind: str, text: str) -> None:
-        """Once per kind of trouble in a while: the same wrong message tends to come at every tick."""
-        now_s = time.monotonic()
-        if now_s - self._complaints.get(kind, -COMPLAIN_EVERY_S) >= COMPLAIN_EVERY_S:
-            self._complaints[kind] = now_s
+    def _complain(self, text: str) -> None:
+        """Once per field in a while: the same wrong message tends to come at every tick."""
+        field, now_s = text.partition(":")[0], time.monotonic()
+        if now_s - self._complaints.get(field, -math.inf) >= COMPLAIN_EVERY_S:
+            self._complaints[field] = now_s
             self.get_logger().error(text)
 
 

@@ -1,6 +1,7 @@
 """A domain of its own per run, so that suites run side by side; nodes in their own processes."""
 
 import dataclasses
+import itertools
 import os
 import random
 import signal
@@ -24,8 +25,14 @@ from hilrl_control.ee_control import EeControl
 from hilrl_control.kinematics import Kinematics
 from hilrl_control.settings import Settings
 
-NAMESPACE = "/so101"
+NUMBERS = itertools.count()
 URDF = Path(__file__).parents[3] / "urdf" / "so101.urdf.xacro"
+
+
+@pytest.fixture(scope="session")
+def urdf_path():
+    """Of the arm in this repository."""
+    return URDF
 
 
 @pytest.fixture(scope="session")
@@ -107,10 +114,11 @@ def new_arm(kinematics):
 
 
 class Probe:
-    """A node of the test that spins until something holds."""
+    """A node of the test that spins until something holds, in a namespace of its own."""
 
     def __init__(self) -> None:
-        self.node = Node("probe", namespace=NAMESPACE)
+        self.namespace = f"/arm_{next(NUMBERS)}"
+        self.node = Node("probe", namespace=self.namespace)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
 
@@ -135,23 +143,23 @@ class Probe:
         return future.result()
 
 
-@pytest.fixture
-def probe() -> Iterator[Probe]:
-    """Of this test alone."""
-    rclpy.init()
+def _probe() -> Iterator[Probe]:
+    context_was_ours = not rclpy.ok()
+    if context_was_ours:
+        rclpy.init()
     probe = Probe()
     yield probe
     probe.node.destroy_node()
-    rclpy.try_shutdown()
+    if context_was_ours:
+        rclpy.try_shutdown()
 
 
-@pytest.fixture
-def start_node() -> Iterator[Callable[..., subprocess.Popen]]:
-    """Start `module.main` as a process: start_node(module, "name:=value", ...)."""
+def _start_node() -> Iterator[Callable[..., subprocess.Popen]]:
     processes = []
 
-    def start(module: str, *parameters: str) -> subprocess.Popen:
-        arguments = ["--ros-args", "-r", f"__ns:={NAMESPACE}"]
+    def start(module: str, *parameters: str, namespace: str = "/") -> subprocess.Popen:
+        """Start `module.main` as a process: start_node(module, "name:=value", ...)."""
+        arguments = ["--ros-args", "-r", f"__ns:={namespace}"]
         for parameter in parameters:
             arguments += ["-p", parameter]
         process = subprocess.Popen(
@@ -166,7 +174,14 @@ def start_node() -> Iterator[Callable[..., subprocess.Popen]]:
     for process in processes:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
+    for process in processes:
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
             process.kill()
+
+
+probe = pytest.fixture(_probe, name="probe")
+start_node = pytest.fixture(_start_node, name="start_node")
+module_probe = pytest.fixture(_probe, scope="module", name="module_probe")
+module_start_node = pytest.fixture(_start_node, scope="module", name="module_start_node")
