@@ -59,7 +59,10 @@ class TrainingWatch:
 
 
 def train(name: str | None, choices: Mapping[str, Any], assignments: Sequence[Assignment]) -> tuple[str, int]:
-    """Run it; (the run, exit status). Raises ValueError for bad choices, NodeFailed if a node is gone for good."""
+    """Run it; (the run, exit status).
+
+    Raises ValueError for bad choices, NodeFailed if a node is gone for good.
+    """
     folder, config, resumed = prepare(name, choices, assignments)
     console = Console()
     with folder.lock():
