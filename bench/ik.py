@@ -97,7 +97,8 @@ def measure(
         for value in [*np.percentile(wall, [50, 99, 100]), *np.percentile(cpu, [50, 99, 100])]
     )
     missed = float(np.mean(np.array(errors) > REACHED_M))
-    return f"{name:<22} {len(targets):>7} {times} {max(errors) * 1e3:>11.4f} {missed:>8.2%} {np.mean(tilts):>11.3f}"
+    quality = f"{max(errors) * 1e3:>11.4f} {missed:>8.2%} {np.mean(tilts):>11.3f}"
+    return f"{name:<22} {len(targets):>7} {times} {quality}"
 
 
 def main() -> None:
