@@ -45,15 +45,7 @@ class Command:
 
     def nodes(self) -> dict[str, psutil.Process]:
         """Its node processes by node name."""
-        found = {}
-        for process in psutil.Process(self.process.pid).children(recursive=True):
-            try:
-                name = re.search(r"__node:=(\w+)", " ".join(process.cmdline()))
-            except psutil.Error:
-                continue
-            if name:
-                found[name[1]] = process
-        return found
+        return node_processes(self.process.pid)
 
     def wait_until(self, condition: Callable[[], bool], timeout_s: float) -> None:
         """Fails when the condition does not come, or the command ends before."""
@@ -95,6 +87,19 @@ def hilrl(tmp_path: Path) -> Iterator[Callable[..., Command]]:
     yield start
     for command in commands:
         command.close()
+
+
+def node_processes(parent_pid: int) -> dict[str, psutil.Process]:
+    """Processes of nodes under a parent, by node name."""
+    found = {}
+    for process in psutil.Process(parent_pid).children(recursive=True):
+        try:
+            name = re.search(r"__node:=(\w+)", " ".join(process.cmdline()))
+        except psutil.Error:
+            continue
+        if name:
+            found[name[1]] = process
+    return found
 
 
 def all_gone(processes: list[psutil.Process], within_s: float) -> bool:

@@ -1,67 +1,83 @@
-"""`train.launch.py` and `hilrl up train` are the same graph. Needs `launch`, which has no wheel."""
+"""`train.launch.py` and `hilrl up train` are the same graph. Needs `ros2 launch`, which has no wheel."""
 
+import os
 import re
+import signal
 import subprocess
-from pathlib import Path
+import time
 
+import psutil
 import pytest
 import yaml
+from conftest import all_gone, node_processes
+from domain_coordinator import domain_id
 
 from hilrl import graph, options
 from hilrl.run_config import new_config
-from hilrl.supervisor import RESPAWN_DELAY_S, executable, ros_arguments
+from hilrl.run_folder import RunFolder
+from hilrl.supervisor import executable, ros_arguments
 
-launch = pytest.importorskip("launch", reason="needs an installed ROS: launch is not on the Python index")
 pytest.importorskip("launch_ros", reason="needs an installed ROS: launch_ros is not on the Python index")
 
 
-@pytest.fixture
-def launched(tmp_path, monkeypatch):
-    """The launch description of a run with a few arguments, its node actions by name, their command lines."""
-    from ament_index_python.packages import get_package_share_directory
-    from launch.launch_description_sources import get_launch_description_from_python_launch_file
-    from launch.utilities import perform_substitutions
-    from launch_ros.actions import Node
-
-    monkeypatch.chdir(tmp_path)
-    path = Path(get_package_share_directory("hilrl"), "launch", "train.launch.py")
-    description = get_launch_description_from_python_launch_file(str(path))
-    context = launch.LaunchContext()
-    given = {"run": "launched", "seed": "5", "namespace": "so101_b", "servo_lag_s": "0.05"}
-    context.launch_configurations.update(given)
-    found, queue = {}, list(description.entities)
-    while queue:
-        entity = queue.pop(0)
-        if isinstance(entity, Node):
-            entity._perform_substitutions(context)
-            command = [perform_substitutions(context, part) for part in entity.cmd]
-            found[entity.node_name.rsplit("/", 1)[-1]] = (entity, command)
-        else:
-            queue += entity.visit(context) or []
-    return found
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory):
+    """(`ros2 launch` of a run with a few arguments, its folder), once all nodes run."""
+    folder = tmp_path_factory.mktemp("launched")
+    arguments = ["run:=here", "seed:=5", "namespace:=so101_b", "servo_lag_s:=0.05"]
+    with domain_id() as domain, open(folder / "output", "w") as output:
+        process = subprocess.Popen(
+            ["ros2", "launch", "hilrl", "train.launch.py", *arguments],
+            cwd=folder,
+            env={**os.environ, "ROS_DOMAIN_ID": str(domain)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 20
+        while len(node_processes(process.pid)) < len(graph.TRAIN):
+            assert time.monotonic() < deadline and process.poll() is None, (folder / "output").read_text()
+            time.sleep(0.1)
+        yield process, RunFolder(folder / "runs" / "here")
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
 
 
-def test_both_renderings_agree_node_by_node(launched, tmp_path):
+def test_both_renderings_agree_node_by_node(launched):
+    process, run = launched
+    found = node_processes(process.pid)
     config = new_config({"seed": 5, "namespace": "so101_b", "servo_lag_s": 0.05}, [])
-    run = tmp_path / "runs" / "launched"
-    nodes = graph.train(config.options, config.parameters, run)
-    assert set(launched) == {node.name for node in nodes}
+    nodes = graph.train(config.options, config.parameters, run.path)
+    assert set(found) == {node.name for node in nodes}
+    parameter_file = run.path / "parameters.yaml"
+    parameters = yaml.safe_load(parameter_file.read_text())
     for node in nodes:
-        action, command = launched[node.name]
-        assert command == [str(executable(node)), *ros_arguments(node, run / "parameters.yaml")]
-        assert action.node_name == node.fully_qualified_name
-        assert action._ExecuteLocal__respawn is node.respawn
-        assert action._ExecuteLocal__respawn_delay == RESPAWN_DELAY_S
-    parameters = yaml.safe_load((run / "parameters.yaml").read_text())
-    for node in nodes:
-        block = parameters[node.fully_qualified_name]["ros__parameters"]
-        assert block == dict(node.parameters)
+        expected = [str(executable(node)), *ros_arguments(node, parameter_file)]
+        assert found[node.name].cmdline()[-len(expected) :] == expected
+        assert parameters[node.fully_qualified_name]["ros__parameters"] == dict(node.parameters)
 
 
-def test_a_launched_run_is_one_that_hilrl_can_go_on_with(launched, tmp_path):
-    from hilrl.run_folder import RunFolder
+def test_a_launched_run_is_one_that_hilrl_can_go_on_with(launched):
+    assert launched[1].load().options["seed"] == 5
 
-    assert RunFolder(tmp_path / "runs" / "launched").load().options["seed"] == 5
+
+def test_a_node_that_may_be_started_again_is(launched):
+    process, _ = launched
+    node_processes(process.pid)["image_cropper"].kill()
+    time.sleep(0.5)
+    deadline = time.monotonic() + 20
+    while "image_cropper" not in node_processes(process.pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_the_death_of_what_holds_the_arm_ends_the_launch(launched):
+    process, _ = launched
+    nodes: list[psutil.Process] = list(node_processes(process.pid).values())
+    node_processes(process.pid)["intervention_mux"].kill()
+    process.wait(30)
+    assert all_gone(nodes, 1)
 
 
 def test_show_args_tells_every_option_with_its_default():
