@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
 from hilrl_interfaces.msg import LearnerMetrics, PolicyWeights, StepAck
@@ -38,6 +37,8 @@ RECEIPT_S = 0.1
 """Shortest time between receipts while steps come in; each costs the actor a little of its loop."""
 ALONE_S = 0.5
 """How long to look for another learner before being one."""
+SAVE_S = 5.0
+"""Longest wait for a checkpoint that was asked for."""
 STOP_S = 2.5
 """Longest wait for the trainer to come to the end of a piece of work; a stop has 4 s in all."""
 
@@ -200,13 +201,13 @@ class Learner(Node):
         header.stamp = self.get_clock().now().to_msg()
         return header
 
-    async def _on_save(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        done = Future(executor=self.executor)
-        self._training.save().add_done_callback(done.set_result)
-        saved = await done
-        error = saved.exception()
-        response.success = error is None
-        response.message = str(saved.result() if error is None else error)
+    def _on_save(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        # Waits here: a coroutine that awaits the other thread keeps rclpy's executor from everything else.
+        try:
+            response.message = str(self._training.save().result(SAVE_S))
+            response.success = True
+        except (OSError, TimeoutError) as error:
+            response.message = f"no checkpoint: {error or f'still busy after {SAVE_S} s'}"
         return response
 
     def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:

@@ -127,7 +127,7 @@ class TrainingThread:
         trainer = self._trainer
         return Snapshot(
             trainer.phase,
-            trainer.demonstrations,
+            int(trainer.demonstrations),  # a numpy integer in a message kills the process
             trainer.received(),
             trainer.acting_payload(),
             trainer.critic_updates,
@@ -149,7 +149,7 @@ class TrainingThread:
             "time_left_s": trainer.time_left_s,
             "elapsed_s": trainer.elapsed_s,
             "phase": int(trainer.phase),
-            "demonstrations": trainer.demonstrations,
+            "demonstrations": int(trainer.demonstrations),
             **trainer.stats(),
         }
         self._metrics.write(values)

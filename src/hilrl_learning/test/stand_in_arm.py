@@ -10,6 +10,7 @@ import contextlib
 import json
 from array import array
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 import rclpy
@@ -44,12 +45,12 @@ class StandInArm(Node):
     def __init__(self, options: argparse.Namespace) -> None:
         super().__init__("stand_in_arm")
         self._options = options
-        self._log = open(options.log, "a", buffering=1)
+        self._log = Path(options.log)
         self._tick = options.first_tick
         self._stamp_ns = options.first_tick * PERIOD_NS
         self._episode_tick = 0
         self._success_tick = 0
-        self._kind = Episode.KIND_TRAINING
+        self._kind = Episode.KIND_EVALUATION
         self._executed: OrderedDict[int, EeAction] = OrderedDict()
         self._frames = [
             self.create_publisher(Image, f"camera/{name}/image_crop", qos.IMAGES)
@@ -99,7 +100,8 @@ class StandInArm(Node):
             "source": message.source,
             "policy_version": message.policy_version,
         }
-        self._log.write(json.dumps(record) + "\n")
+        with self._log.open("a") as log:
+            log.write(json.dumps(record) + "\n")
         self._actions.publish(message)
         self._tick += 1
         self._episode_tick += 1
