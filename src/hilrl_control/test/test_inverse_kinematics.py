@@ -93,6 +93,21 @@ def test_roll_is_met_within_its_joint_and_clamped_beyond(kinematics, inverse, ho
     assert_within_limits(kinematics, beyond.q)
 
 
+def test_roll_yields_where_no_pitch_reaches(kinematics, inverse, home):
+    """At the inner wall the 8 mm between TCP and roll axis decide: what one roll reaches, every wish does."""
+    rng = np.random.default_rng(6)
+    yielded = 0
+    for _ in range(300):
+        position = rng.uniform((0.12, -0.05, 0.07), (0.14, 0.05, 0.2))
+        rolls = rng.uniform(-2.6, 2.6, 4)
+        solutions = [inverse.solve(position, DOWN, roll, home) for roll in rolls]
+        reachable = [solution.reachable for solution in solutions]
+        assert all(reachable) or not any(reachable)
+        got = np.array([kinematics.forward(solution.q).roll for solution in solutions])
+        yielded += all(reachable) and (np.abs(got - rolls) > 0.05).any()
+    assert yielded > 10
+
+
 def test_beyond_the_boundary_the_nearest_point_is_taken_and_said(kinematics, inverse, home):
     """The nearest by brute force over the plane of the arm, which the target's pan fixes."""
     rng = np.random.default_rng(3)
