@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 101))
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
@@ -58,28 +59,48 @@ def probe() -> Iterator[Probe]:
     rclpy.try_shutdown()
 
 
-@pytest.fixture
-def start_node() -> Iterator[Callable[..., subprocess.Popen]]:
-    """Start `module.main` as a process: start_node(module, "name:=value", ...)."""
-    processes = []
+class NodeProcess:
+    """A node as a process; what it logs can be read while it runs."""
 
-    def start(module: str, *parameters: str) -> subprocess.Popen:
+    def __init__(self, module: str, parameters: tuple[str, ...], log: Path) -> None:
         arguments = ["--ros-args", "-r", f"__ns:={NAMESPACE}"]
         for parameter in parameters:
             arguments += ["-p", parameter]
-        process = subprocess.Popen(
-            [sys.executable, "-c", f"from {module} import main; main()", *arguments],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        processes.append(process)
-        return process
+        self._log = log
+        with log.open("w") as file:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", f"from {module} import main; main()", *arguments], stderr=file
+            )
+
+    @property
+    def log(self) -> str:
+        """All of stderr so far."""
+        return self._log.read_text()
+
+    def wait(self) -> int:
+        """The exit status, once it ends."""
+        return self._process.wait(30)
+
+    def stop(self) -> None:
+        """End it as Ctrl-C does. What is killed is still matched by the next test for a while."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise
+
+
+@pytest.fixture
+def start_node(tmp_path: Path) -> Iterator[Callable[..., NodeProcess]]:
+    """Start `module.main` as a process: start_node(module, "name:=value", ...)."""
+    processes: list[NodeProcess] = []
+
+    def start(module: str, *parameters: str) -> NodeProcess:
+        processes.append(NodeProcess(module, parameters, tmp_path / f"{len(processes)}.log"))
+        return processes[-1]
 
     yield start
     for process in processes:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        process.stop()

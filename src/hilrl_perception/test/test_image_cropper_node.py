@@ -33,9 +33,17 @@ class Bench:
         self.probe.spin_for(0.3)
 
     def crop_of(self, message):
+        """Publishes again where a frame is lost: an image stream is best effort by default."""
         count = len(self.crops)
-        self.publisher.publish(message)
-        self.probe.spin_until(lambda: len(self.crops) > count)
+
+        def arrived():
+            self.publisher.publish(message)
+            self.probe.spin_for(0.1)
+            return len(self.crops) > count
+
+        self.probe.spin_until(arrived)
+        # A second copy may be on its way.
+        self.probe.spin_for(0.1)
         return self.crops[-1]
 
     def set_crop(self, *values, camera="front"):
@@ -98,17 +106,17 @@ def test_bad_frames_are_reported_once_and_not_passed_on(probe, start_node):
     front.ready()
     good, small, torn = message(32, 32), message(24, 24), message(32, 32)
     torn.encoding = "16UC1"
-    for bad in (small, torn):
+    for bad, reason in ((small, "within 24 rows"), (torn, "'16UC1'")):
         for _ in range(5):
             front.publisher.publish(bad)
-            probe.spin_for(0.05)
+            probe.spin_for(0.02)
+        probe.spin_until(lambda reason=reason: reason in process.log)
     assert front.crops == []
     front.crop_of(good)
-    process.terminate()
-    errors = re.findall(r"camera front: .*", process.communicate(timeout=10)[1])
+    errors = re.findall(r"camera front: .*", process.log)
     assert len(errors) == 2
     assert "expected a crop within 24 rows x 24 columns, got rows 0 to 32" in errors[0]
-    assert "encoding: expected one of" in errors[1] and "'16UC1'" in errors[1]
+    assert "encoding: expected one of" in errors[1]
 
 
 @pytest.mark.parametrize(
@@ -121,5 +129,4 @@ def test_bad_frames_are_reported_once_and_not_passed_on(probe, start_node):
 )
 def test_a_bad_parameter_stops_the_start_with_one_line(start_node, parameter, reason):
     process = start_node(NODE, parameter)
-    output = process.communicate(timeout=20)[1]
-    assert process.returncode == 2 and reason in output and "Traceback" not in output
+    assert process.wait() == 2 and reason in process.log and "Traceback" not in process.log

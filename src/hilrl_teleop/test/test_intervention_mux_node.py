@@ -60,14 +60,14 @@ def bench(probe):
 
 
 def test_policy_and_operator_take_turns_and_only_the_mux_says_who_it_was(bench, start_node):
-    start_node(NODE)
+    start_node(NODE, "timeout_s:=5.0")
     bench.ready()
     bench.say("policy", 1, source=1)
     first = bench.next()
     assert (first.source, first.device, first.policy_version) == (0, "policy", 3)
     assert stamps.to_ns(first.header.stamp) == 100_000_000
     bench.say("keyboard", 1, x=-1.0, source=0)
-    bench.probe.spin_for(0.05)
+    bench.probe.spin_for(0.2)
     bench.say("policy", 2, gripper=2)
     second = bench.next()
     assert (second.source, second.device, second.gripper, second.policy_version) == (1, "keyboard", 0, 0)
@@ -75,7 +75,7 @@ def test_policy_and_operator_take_turns_and_only_the_mux_says_who_it_was(bench, 
     bench.say("policy", 2)
     assert bench.next() == second, "a repeated stamp gives the same output"
     bench.say("keyboard", 2, engaged=False)
-    bench.probe.spin_for(0.05)
+    bench.probe.spin_for(0.2)
     bench.say("policy", 3)
     assert bench.next().device == "policy"
     bench.probe.spin_until(lambda: bench.states[-1].startswith("holding: no policy_action for 0.5 s"))
@@ -85,17 +85,17 @@ def test_policy_and_operator_take_turns_and_only_the_mux_says_who_it_was(bench, 
 def test_a_tick_waits_for_the_lockstep_device_and_goes_without_it_when_it_is_gone(bench, start_node):
     process = start_node(NODE, "lockstep_devices:=[scripted]")
     bench.ready()
-    bench.say("policy", 1)
-    bench.probe.spin_for(0.03)
-    assert bench.executed == []
     bench.say("scripted", 1, source=2)
-    assert (bench.next().source, bench.executed[-1].device) == (2, "scripted")
-    bench.say("policy", 2)
-    assert bench.next().device == "policy"
     bench.probe.spin_for(0.2)
-    process.terminate()
-    warnings = re.findall("ticks that went without .*", process.communicate(timeout=10)[1])
-    assert warnings == ["ticks that went without a lockstep device so far: scripted: 1"]
+    bench.say("policy", 1)
+    assert (bench.next().source, bench.executed[-1].device) == (2, "scripted")
+    said_s = time.monotonic()
+    bench.say("policy", 2)
+    assert bench.next().device == "policy" and time.monotonic() - said_s > 0.09
+    bench.probe.spin_until(lambda: "went without" in process.log)
+    assert re.findall("ticks that went .*", process.log) == [
+        "ticks that went without a lockstep device so far: scripted: 1"
+    ]
 
 
 def test_a_person_gets_through_without_a_policy(bench, start_node):
@@ -119,8 +119,7 @@ def test_bad_input_is_refused_once_and_the_node_lives_on(bench, start_node):
     assert bench.executed == []
     bench.say("policy", 9)
     assert bench.next().device == "policy"
-    process.terminate()
-    errors = re.findall("refused.*", process.communicate(timeout=10)[1])
+    errors = re.findall("refused.*", process.log)
     assert sorted(errors) == [
         "refused, treated as silent: intervention/keyboard delta x: expected a number in [-1, 1], got 1.7",
         "refused, treated as silent: policy_action delta x: expected a number in [-1, 1], got nan",
@@ -152,6 +151,5 @@ def test_timeouts_are_tuned_while_it_runs_and_devices_are_not(bench, start_node)
 
 def test_a_lockstep_device_that_is_no_device_stops_the_start_with_one_line(start_node):
     process = start_node(NODE, "lockstep_devices:=[wand]")
-    output = process.communicate(timeout=20)[1]
-    assert process.returncode == 2 and "Traceback" not in output
-    assert "lockstep_devices: expected some of ['keyboard', 'scripted'], got also ['wand']" in output
+    assert process.wait() == 2 and "Traceback" not in process.log
+    assert "lockstep_devices: expected some of ['keyboard', 'scripted'], got also ['wand']" in process.log
