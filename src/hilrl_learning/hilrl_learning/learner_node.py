@@ -3,6 +3,8 @@
 This thread only receives and publishes. The trainer lives in a thread of its own.
 """
 
+import fcntl
+import os
 import sys
 import time
 from array import array
@@ -71,13 +73,31 @@ def dataclass_from(config_class: type, values: Mapping[str, Any], prefix: str = 
     return config_class(**{field.name: values[prefix + field.name] for field in fields(config_class)})
 
 
+def lock(run_dir: Path) -> int:
+    """Keep other learners out of a run for as long as this process lives.
+
+    Raises ValueError when one is there.
+    """
+    run_dir.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(run_dir / "learner.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise ValueError(
+            f"run_dir {run_dir}: expected to be the only learner that writes here, another one does; "
+            f"stop it, or choose another run_dir"
+        ) from None
+    return descriptor
+
+
 class Learner(Node):
     """Wires topics to the receiver and the training thread."""
 
     def __init__(self, **kwargs: Any) -> None:
         """Raises ValueError where a parameter or the run folder is refused, or another learner is there."""
         super().__init__("learner", **kwargs)
-        self._refuse_second_learner()
+        self._refuse_second_learner(ALONE_S)
         params = Parameters(self, (*PARAMETERS, *dataclass_parameters(TrainConfig)))
         config: TrainConfig = dataclass_from(TrainConfig, params.values)
         algorithm_class = registry.algorithm(config.algorithm).config_class
@@ -87,6 +107,7 @@ class Learner(Node):
         self._spec = ObservationSpec(state_names(), tuple(params["cameras"]), size)
         self._config = config
         run_dir = Path(params["run_dir"])
+        self._lock = lock(run_dir)
         self._trainer = Trainer(
             config,
             dataclass_from(algorithm_class, settings.values, prefix),
@@ -96,6 +117,8 @@ class Learner(Node):
         )
         for reason in self._trainer.restore():
             self.get_logger().error(reason)
+        # On a busy machine the first look may have been too short; this one is before anything is said.
+        self._refuse_second_learner(0.0)
         self._metrics = MetricsWriter(run_dir)
         self._training = TrainingThread(self._trainer, self._metrics)
         self._receiver = StepReceiver(self._trainer.received())
@@ -117,14 +140,16 @@ class Learner(Node):
             f"{self._trainer.critic_updates} updates so far"
         )
 
-    def _refuse_second_learner(self) -> None:
-        until_s = time.monotonic() + ALONE_S
-        while time.monotonic() < until_s:
+    def _refuse_second_learner(self, look_for_s: float) -> None:
+        until_s = time.monotonic() + look_for_s
+        while True:
             if self.count_publishers("/learner/policy"):
                 raise ValueError(
                     "/learner/policy: expected to be the only learner, another one publishes weights "
                     "already; stop it, or use another ROS_DOMAIN_ID"
                 )
+            if time.monotonic() >= until_s:
+                return
             time.sleep(0.05)
 
     def _on_step(self, message: StepMessage) -> None:

@@ -115,11 +115,22 @@ def test_malformed_steps_are_named_and_the_learner_lives_on(world):
 
 def test_a_second_learner_is_refused(world):
     """Exactly one publisher of weights."""
-    second = world.processes.start(
-        ["-c", "from hilrl_learning.learner_node import main; main()"], "second", {"run_dir": "/nowhere"}
-    )
+    elsewhere = str(world.processes.folder / "elsewhere")
+    command = ["-c", "from hilrl_learning.learner_node import main; main()"]
+    second = world.processes.start(command, "second", {"run_dir": elsewhere})
     assert second.wait(timeout=30) == 2
     assert "error: /learner/policy: expected to be the only learner" in world.processes.output("second")
+    assert world.learner.poll() is None
+
+
+def test_a_second_learner_in_the_same_folder_is_refused(world):
+    """Also where DDS does not show it: in another domain."""
+    processes = Processes(world.processes.folder)
+    processes.environment["ROS_DOMAIN_ID"] = str(1 + int(world.processes.environment["ROS_DOMAIN_ID"]) % 101)
+    command = ["-c", "from hilrl_learning.learner_node import main; main()"]
+    third = processes.start(command, "third", {"run_dir": str(processes.run_dir)})
+    assert third.wait(timeout=30) == 2
+    assert "expected to be the only learner that writes here" in processes.output("third")
 
 
 def test_weights_are_latched_checked_and_usable(world):
@@ -186,7 +197,8 @@ def test_a_stopped_or_killed_learner_goes_on_where_it_was(world, how):
     world.actor.acks.clear()
     world.actor.policies.clear()
     world.learner = world.processes.learner()
-    wait_until(lambda: world.actor.acks, what="a heartbeat")
+    steps = world.actor.steps
+    wait_until(lambda: world.actor.acks and steps.get_subscription_count(), what="a heartbeat")
     assert world.actor.acknowledged("arm") == acknowledged
     assert world.actor.acks[-1].phase == StepAck.PHASE_TRAINING
     wait_until(lambda: world.actor.policies, what="weights")
