@@ -76,6 +76,9 @@ class EeControl:
             if (joint := travelled_too_far(self._q, q, elapsed_s, self._kinematics.servo_speed)) is not None:
                 self._gripper_ours = False
                 self._release(f"holding: {joint} was moved by something else")
+            elif self.settings.lockstep and self._command is not None and last.stamp_ns != self._answered_ns:
+                self._gripper_ours = False
+                self._release("holding: time went on without an action, as in a reset")
             elif elapsed_s > self.settings.joint_state_timeout_s and not self.settings.lockstep:
                 self._release(f"holding: no joint_states for {elapsed_s:.2f} s")
         self._q = q

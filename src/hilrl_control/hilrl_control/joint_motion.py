@@ -20,10 +20,14 @@ def bounded_step(present: float, goal: float, travel: float) -> float:
 def speeds_for(goals: Array, measured: Array, settings: Settings) -> Array:
     """Speeds that reach `goals` within one period, within the speed limits, shape (6,) [rad/s].
 
-    Faster, and the servo would arrive early and stand until the next command: a jerk per period.
+    Faster, and the servo would arrive early and stand until the next command: a jerk per period. Where a
+    joint of a late arm would need more than its limit all are slowed alike, or the TCP would leave its path.
     """
     speeds = np.abs(goals - measured) * settings.control_hz
     limits = settings.joint_speeds
+    fastest = float(speeds[:5].max())
+    if fastest > settings.max_joint_speed:
+        speeds[:5] *= settings.max_joint_speed / fastest
     return np.minimum(np.maximum(speeds, np.minimum(MINIMUM_SPEED, limits)), limits)
 
 

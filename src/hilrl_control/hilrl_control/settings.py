@@ -24,8 +24,9 @@ class Settings:
     """Length of a full step along one axis [m]."""
     step_rad: float = 0.1
     """Angle of a full step of pitch or roll [rad]."""
-    leash_m: float = 0.06
-    """The target stays this close to the measured TCP [m]."""
+    leash_m: float = 0.08
+    """The target stays this close to the measured TCP [m]. Full diagonal steps need 0.035, and as much again
+    for a tenth of a second of servo lag."""
     leash_rad: float = 0.4
     """A pitch or roll that is being commanded stays this close to the measured one [rad]."""
     max_joint_speed: float = 3.0

@@ -82,7 +82,7 @@ def test_an_arm_pushed_away_during_a_hold_is_not_pulled_back(new_arm):
     arm.follows = 0.0
     for i in range(30):
         arm.tick()
-        arm.q = arm.q + np.array([0.025 if i > 10 else 0.0, 0, 0, 0, 0, 0])
+        arm.q = arm.q + np.array([0.03 if i > 10 else 0.0, 0, 0, 0, 0, 0])
     assert arm.tick() is None
     assert arm.observe().status == "holding: the arm was moved away from the held pose"
     np.testing.assert_allclose(arm.act().position[:5], arm.q[:5], atol=1e-3)
@@ -152,6 +152,20 @@ def test_an_arm_moved_by_something_else_is_taken_from_where_it_is(new_arm):
     command = arm.act()
     np.testing.assert_allclose(command.position, moved, atol=1e-3)
     assert arm.observe().gripper_target == pytest.approx(0.9)
+
+
+def test_in_lockstep_even_a_reset_close_by_is_noticed(new_arm):
+    """Time that went on without an action belongs to something else."""
+    arm = new_arm(follows=1.0)
+    for _ in range(3):
+        arm.act((0, 0, 1, 0, 0), 1)
+    arm.observe()
+    arm.now_ns += 1_000_000
+    arm.q = arm.q + 0.01
+    state = arm.observe()
+    assert state.status == "holding: time went on without an action, as in a reset"
+    assert state.gripper_target == pytest.approx(arm.q[5])
+    np.testing.assert_allclose(arm.act().position, arm.q, atol=1e-3)
 
 
 def test_an_old_action_repeated_after_a_reset_does_not_bring_its_goals_back(new_arm):
