@@ -15,7 +15,7 @@ from hilrl.graph import TRAIN
 
 # Small and quick, yet through every phase: two demonstrations, hardly any pre-training, then practice.
 QUICK = (
-    *("--demonstrations", "2", "--duration-s", "25"),
+    *("--demonstrations", "2", "--duration-s", "20"),
     *("--set", "learner.pretraining_s=1.0", "--set", "learner.imitation_updates=20"),
 )
 
@@ -25,6 +25,7 @@ class Command:
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.folder = folder
+        self._seen: set[psutil.Process] = set()
         self.output_file = folder / f"output-{len(list(folder.glob('output-*')))}"
         env = {k: v for k, v in os.environ.items() if k != "ROS_DOMAIN_ID"}
         with open(self.output_file, "w") as output:
@@ -45,7 +46,9 @@ class Command:
 
     def nodes(self) -> dict[str, psutil.Process]:
         """Its node processes by node name."""
-        return node_processes(self.process.pid)
+        found = node_processes(self.process.pid)
+        self._seen |= set(found.values())
+        return found
 
     def wait_until(self, condition: Callable[[], bool], timeout_s: float) -> None:
         """Fails when the condition does not come, or the command ends before."""
@@ -66,11 +69,11 @@ class Command:
 
     def close(self) -> None:
         """Make sure that nothing of it is left."""
-        left = list(self.nodes().values()) if self.process.poll() is None else []
         if self.process.poll() is None:
+            self.nodes()
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-        for process in left:
+        for process in self._seen:
             if process.is_running():
                 process.kill()
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import rclpy.node
 import yaml
 from ament_index_python.packages import get_package_share_directory
 
@@ -130,6 +131,19 @@ def test_the_parameter_file_of_a_run_reads_back_as_written():
     )
     for node in nodes:
         assert document[node.fully_qualified_name]["ros__parameters"] == node.parameters
+
+
+def test_texts_stay_texts_to_the_parser_of_ros(tmp_path):
+    """It takes a bare y for a boolean, and refuses a list of unlike types."""
+    path = tmp_path / "p.yaml"
+    path.write_text(parameter_files.dump({"/n": {"axes": ["x", "y", "n"], "one": "1", "rate": 1e-5}}))
+    context = rclpy.Context()
+    rclpy.init(args=["--ros-args", "--params-file", str(path)], context=context)
+    node = rclpy.node.Node("n", context=context, automatically_declare_parameters_from_overrides=True)
+    values = {name: node.get_parameter(name).value for name in ("axes", "one", "rate")}
+    node.destroy_node()
+    rclpy.shutdown(context=context)
+    assert values == {"axes": ["x", "y", "n"], "one": "1", "rate": 1e-5}
 
 
 def test_node_arguments_carry_names_remappings_and_parameters():

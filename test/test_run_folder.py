@@ -50,6 +50,13 @@ def test_a_damaged_configuration_is_one_clear_error(folder, change, message):
 
 
 @pytest.mark.parametrize("content", [b"options: [", b"\xff\xfe\x00", b"", b"\x00" * 40])
+def test_a_corrupt_configuration_names_its_file(folder, content):
+    folder.config.write_bytes(content)
+    with pytest.raises(ValueError, match=r"config.yaml: expected"):
+        folder.load()
+
+
+@pytest.mark.parametrize("content", [b"options: [", b"\x00" * 40])
 def test_a_corrupt_configuration_ends_the_command_with_one_line(folder, hilrl, content):
     folder.config.write_bytes(content)
     command = hilrl("up", "train", "--run", str(folder.path))

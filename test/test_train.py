@@ -4,9 +4,9 @@ import json
 import os
 import re
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
 from conftest import QUICK, Command, all_gone
@@ -30,20 +30,24 @@ def practised(run: Path) -> list[episodes.EpisodeRecord]:
 class KilledLearner:
     """One whole run, evaluation included, whose learner is killed while it trains."""
 
-    def __init__(self, folder: Path) -> None:
-        self.run = folder / "runs" / "whole"
-        self.command = Command(folder, "up", "train", "--run", "whole", "--evaluate", "2", *QUICK)
-        self.nodes = self.command.wait_for_nodes()
-        self.command.wait_until(lambda: len(practised(self.run)) >= 2, 60)
-        self.updates_before = metrics(self.run)[-1]["critic_updates"]
+    def __init__(self, command: Command) -> None:
+        self.command = command
+        self.run = command.folder / "runs" / "whole"
+        self.nodes = command.wait_for_nodes()
+        command.wait_until(lambda: len(practised(self.run)) >= 2, 60)
         self.lines_before = len(metrics(self.run))
         self.nodes["learner"].kill()
-        self.status = self.command.wait(150)
+        self.status = command.wait(150)
 
 
 @pytest.fixture(scope="module")
-def killed_learner(tmp_path_factory: pytest.TempPathFactory) -> KilledLearner:
-    return KilledLearner(tmp_path_factory.mktemp("whole"))
+def killed_learner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KilledLearner]:
+    folder = tmp_path_factory.mktemp("whole")
+    command = Command(folder, "up", "train", "--run", "whole", "--evaluate", "2", *QUICK)
+    try:
+        yield KilledLearner(command)
+    finally:
+        command.close()
 
 
 def test_a_run_ends_by_itself_and_leaves_no_process(killed_learner):
@@ -86,6 +90,9 @@ def test_the_configuration_holds_everything_that_the_run_was_made_from(killed_le
     config = yaml.safe_load((killed_learner.run / "config.yaml").read_text())
     assert config["options"]["demonstrations"] == 2
     assert config["parameters"]["learner"]["pretraining_s"] == 1.0
+    # Nobody gave these: they are the nodes' own defaults.
+    assert config["parameters"]["ee_controller"]["step_m"] == 0.02
+    assert config["parameters"]["learner"]["batch"] == 128
     assert config["versions"]["python"]
 
 
@@ -128,4 +135,9 @@ def test_a_parameter_that_its_node_refuses_ends_the_run_with_the_reason(hilrl):
     assert command.wait(60) == 1
     assert "error: learner ended (exit status 2)" in command.output
     assert "batch" in command.output
-    assert not psutil.pid_exists(command.process.pid)
+
+
+def test_a_parameter_that_no_node_knows_ends_the_run_with_the_nearest_name(hilrl):
+    command = hilrl("up", "train", "--set", "learner.bach=64")
+    assert command.wait(60) == 2
+    assert "error: learner.bach: learner has no such parameter; the nearest is 'batch'" in command.output

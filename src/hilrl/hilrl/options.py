@@ -119,7 +119,13 @@ OPTIONS = (
         "control_hz",
         10.0,
         "Control rate [Hz].",
-        ("sim.control_hz", "ee_controller.control_hz", "actor.control_hz"),
+        (
+            "sim.control_hz",
+            "ee_controller.control_hz",
+            "intervention_mux.control_hz",
+            "scripted_operator.control_hz",
+            "actor.control_hz",
+        ),
         minimum=1.0,
     ),
     Option(

@@ -54,7 +54,16 @@ def merged(layers: Iterable[Mapping[str, Mapping[str, Any]]]) -> NodeParameters:
 def dump(parameters: Mapping[str, Mapping[str, Any]]) -> str:
     """A parameter file for these nodes; keys may be bare or fully qualified names."""
     blocks = {node: {"ros__parameters": dict(v)} for node, v in parameters.items() if v}
-    return yaml.safe_dump(blocks, sort_keys=True)
+    return yaml.dump(blocks, Dumper=_QuotedStrings, sort_keys=True)
+
+
+class _QuotedStrings(yaml.SafeDumper):
+    """To ROS a bare y or n is a boolean, to PyYAML a text."""
+
+
+_QuotedStrings.add_representer(
+    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'")
+)
 
 
 def one_line(error: Exception) -> str:

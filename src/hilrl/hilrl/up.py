@@ -1,15 +1,18 @@
 """`hilrl up train`: begin a run or go on with one, follow it to its end, draw its plots."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rclpy.node import Node as RosNode
 from rclpy.qos import QoSProfile
 from rich.console import Console
 
-from hilrl import graph, plots
+from hilrl import graph
 from hilrl.episodes import EpisodeLog, of_kind
+from hilrl.parameter_audit import ParameterAudit
+from hilrl.parameter_files import NodeParameters, merged
 from hilrl.progress import RECENT, Progress, clock
 from hilrl.run_config import Assignment, RunConfig, default_name, new_config, resumed_config
 from hilrl.run_folder import RunFolder
@@ -27,9 +30,17 @@ class TrainingWatch:
 
     period_s = 0.25
 
-    def __init__(self, node: RosNode, view: View, namespace: str) -> None:
-        self.messages = 0
-        self._view = view
+    def __init__(
+        self,
+        node: RosNode,
+        view: View,
+        namespace: str,
+        audit: ParameterAudit,
+        on_parameters: Callable[[NodeParameters], None],
+    ) -> None:
+        """`on_parameters` is called once with what all nodes run with."""
+        self._messages = 0
+        self._view, self._audit, self._on_parameters = view, audit, on_parameters
         self._progress = view.progress
         self._finished_at: float | None = None
         robot = "/" + namespace.strip("/")
@@ -41,9 +52,19 @@ class TrainingWatch:
         ):
             node.create_subscription(message_type, topic, self._counted(take), QoSProfile(depth=depth))
 
+    @property
+    def messages(self) -> int:
+        """Messages received so far."""
+        return self._messages + self._audit.messages
+
     def tick(self, health: Mapping[str, Health]) -> bool:
-        """Draw; True once the learner has finished and the actor has ended its episode."""
+        """Draw; True once the learner has finished and the actor has ended its episode.
+
+        Raises ValueError for a parameter that no node knows.
+        """
         self._view.draw(health)
+        if (parameters := self._audit.poll()) is not None:
+            self._on_parameters(parameters)
         if self._progress.phase != "finished":
             return False
         self._finished_at = self._finished_at or time.monotonic()
@@ -52,7 +73,7 @@ class TrainingWatch:
 
     def _counted(self, take: Any) -> Any:
         def count_and_take(message: Any) -> None:
-            self.messages += 1
+            self._messages += 1
             take(message)
 
         return count_and_take
@@ -70,18 +91,24 @@ def train(name: str | None, choices: Mapping[str, Any], assignments: Sequence[As
         log = EpisodeLog(folder.episodes)
         view = View(Progress(log), console)
         nodes = graph.train(config.options, config.parameters, folder.path)
+
+        def keep(parameters: NodeParameters) -> None:
+            folder.store(replace(config, parameters=merged([config.parameters, parameters])))
+
+        def look(node: RosNode) -> TrainingWatch:
+            audit = ParameterAudit(node, nodes)
+            return TrainingWatch(node, view, config.options["namespace"], audit, keep)
+
         with environment(folder) as env:
             console.print(_greeting(folder, config, resumed, env), highlight=False, soft_wrap=True)
             with view:
-                ending = run_graph(
-                    nodes,
-                    folder,
-                    env,
-                    lambda node: TrainingWatch(node, view, config.options["namespace"]),
-                )
+                ending = run_graph(nodes, folder, env, look)
+            lasted = clock(log.elapsed_s)
         log.close()
+        from hilrl import plots  # not before: matplotlib would delay the first line by a second
+
         plots.draw(folder)
-    console.print(_farewell(folder, view.progress, ending), highlight=False, soft_wrap=True)
+    console.print(_farewell(folder, view.progress, ending, lasted), highlight=False, soft_wrap=True)
     return folder.reference, 0 if ending is Ending.FINISHED else 130
 
 
@@ -105,7 +132,7 @@ def _greeting(folder: RunFolder, config: RunConfig, resumed: bool, env: Mapping[
     return "\n".join(
         [
             f"{'Going on with' if resumed else 'Begin'} run {folder.name}: a simulated SO-101 learns to "
-            f"{goal}, {pace}, for {clock(options['duration_s'])} minutes.",
+            f"{goal}, {pace}, for {clock(options['duration_s'])} min.",
             f"{operator} it {options['demonstrations']} times, the policy pre-trains on that, then "
             "practises; the operator takes over when it gets stuck. Every step trains it.",
             f"Files: {folder.path} (a log per node in log/). Ctrl+C ends it; "
@@ -117,11 +144,11 @@ def _greeting(folder: RunFolder, config: RunConfig, resumed: bool, env: Mapping[
     )
 
 
-def _farewell(folder: RunFolder, progress: Progress, ending: Ending) -> str:
+def _farewell(folder: RunFolder, progress: Progress, ending: Ending, lasted: str) -> str:
     practised = progress.practised
     recent = practised[-RECENT:]
     shown = len(of_kind(progress.log.records, "demonstration"))
-    lines = [f"\nRun {folder.name} {ending.value} after {clock(progress.log.elapsed_s)} minutes."]
+    lines = [f"\nRun {folder.name} {ending.value} after {lasted} min."]
     lines.append(f"{shown} demonstrations, {len(practised)} episodes of practice.")
     if recent:
         won = sum(record.success for record in recent)
