@@ -223,6 +223,8 @@ class Actor(Node):
     def _prepare_next(self) -> None:
         """Have the scene set up for the next episode, if there is to be one now."""
         if self._mode.finished:
+            # Whoever counts episodes wants the last one too.
+            self._episodes.wait_for_all_acked(Duration(seconds=0.5))
             raise SystemExit(0)
         self._summary = None
         self._mode.swap_policy()
@@ -290,8 +292,6 @@ class Actor(Node):
     def close(self) -> None:
         """Called by `run_node` at the end."""
         self._mode.close()
-        # Whoever counts episodes wants the last one too.
-        self._episodes.wait_for_all_acked(Duration(seconds=0.5))
 
 
 def main() -> None:
