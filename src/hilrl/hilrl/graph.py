@@ -67,7 +67,7 @@ def resolve_parameters(
             node, parameter = target.split(".")
             from_options.setdefault(node, {})[parameter] = options[option.name]
     if options["operator"] == "scripted" and options["lockstep"]:
-        from_options["intervention_mux"] = {"lockstep_devices": ["scripted"]}
+        from_options.setdefault("intervention_mux", {})["lockstep_devices"] = ["scripted"]
     *files, assignments = layers
     for layer in layers:
         if unknown := set(layer) - NODE_NAMES:
