@@ -23,11 +23,14 @@ def run_node(factory: Callable[[], Node]) -> None:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except ValueError as error:
-        if node is not None:
+    except Exception as error:
+        if not rclpy.ok():
+            pass  # a signal between two callbacks: rclpy trips over its own shutdown
+        elif node is None and isinstance(error, ValueError):
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
+        else:
             raise
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
     finally:
         if node is not None:
             if hasattr(node, "close"):
