@@ -37,6 +37,11 @@ BUILD_STAMP = ROOT / "build" / "setup.json"
 ROS_DISTRO = "jazzy"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 AMENT_PACKAGE_URL = "https://github.com/ament/ament_package/archive/refs/tags/0.16.4.tar.gz"
+RENDER_TEST = """
+import mujoco
+model = mujoco.MjModel.from_xml_string("<mujoco><worldbody><geom size='1'/></worldbody></mujoco>")
+mujoco.Renderer(model, 32, 32).render()
+"""
 BUILD_DEFINITIONS = {"CMakeLists.txt", "package.xml", "setup.py", "setup.cfg"}
 BUILD_SUFFIXES = {".msg", ".srv", ".action", ".cmake", ".in"}
 
@@ -50,6 +55,7 @@ class SetupError(Exception):
 
 def egl_renders() -> bool:
     """Whether an EGL device can be initialised, the way MuJoCo does it. Runs in a process of its own."""
+    ctypes.CDLL("libOpenGL.so.0")  # PyOpenGL looks for it, though no function of it is called
     egl = ctypes.CDLL("libEGL.so.1")
     egl.eglGetProcAddress.restype = ctypes.c_void_p
     prototype = ctypes.CFUNCTYPE
@@ -84,7 +90,7 @@ def missing_system_packages(underlay: str | None) -> dict[str, list[str]]:
     if underlay and not shutil.which("colcon"):
         missing["colcon"] = ["python3-colcon-common-extensions"]
     if run_quietly([sys.executable, str(ROOT / "bootstrap.py"), "--probe-egl"]) != 0:
-        missing["an EGL renderer"] = ["libegl1", "libgl1-mesa-dri"]
+        missing["an EGL renderer"] = ["libegl1", "libgl1-mesa-dri", "libopengl0"]
     return missing
 
 
@@ -148,7 +154,7 @@ def logged(
         result = subprocess.run(command, stdout=file, stderr=file, env=environment, cwd=cwd, check=False)
     if result.returncode:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-12:])
-        raise SetupError(f"`{Path(command[0]).name}` failed; its last lines, all of them in {log}:\n{tail}")
+        raise SetupError(f"{name} failed; its last lines, all of them in {log}:\n{tail}")
 
 
 def ensure_system_packages(underlay: str | None) -> None:
@@ -172,7 +178,8 @@ def ensure_system_packages(underlay: str | None) -> None:
         raise SetupError(f"missing: {what}. Run `{command}`, then make again.")
     apt: list[str | Path] = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]
     with stage(f"System packages: {' '.join(packages)}"):
-        logged("apt-update", [*apt, "update"])
+        with contextlib.suppress(SetupError):  # another repository's trouble; if it is ours, install says so
+            logged("apt-update", [*apt, "update"])
         logged("apt-install", [*apt, "install", "-y", "--no-install-recommends", *packages])
     if still := missing_system_packages(underlay):
         raise SetupError(f"still missing after apt installed {' '.join(packages)}: {', '.join(still)}.")
@@ -242,7 +249,8 @@ def find_ament_package(scratch: Path) -> Path:
         (scratch / name).mkdir(parents=True)
     apt: list[str | Path] = ["apt-get", "-o", f"Dir::State::lists={scratch / 'lists'}"]
     apt += ["-o", f"Dir::Cache={scratch / 'cache'}", "-o", "APT::Sandbox::User="]
-    logged("apt-lists", [*apt, "update"])
+    with contextlib.suppress(SetupError):
+        logged("apt-lists", [*apt, "update"])
     logged("apt-ament", [*apt, "download", "python3-ament-package"], cwd=scratch)
     package = next(scratch.glob("python3-ament-package_*.deb"))
     logged("dpkg", ["dpkg", "-x", package, scratch / "files"])
@@ -397,10 +405,11 @@ def set_up_venv(underlay: str | None) -> None:
     ros = f"ROS 2 from {underlay}" if underlay else "ROS 2 Jazzy"
     with stage(f"Python packages: {ros}, PyTorch, MuJoCo, Pinocchio (600 MB, one to two minutes)"):
         install_python_packages(underlay)
-    with stage("Environment: .venv/ros.sh, build files of the ROS wheels"):
+    with stage("Environment: .venv/ros.sh, CMake files of the ROS wheels, a rendered test image"):
         if underlay is None:
             bridge_wheels()
         write_environment(underlay)
+        logged("render", [PYTHON, "-c", RENDER_TEST], {**os.environ, "MUJOCO_GL": "egl"})
     VENV_STAMP.write_text(json.dumps(setup_inputs(underlay)))
 
 
