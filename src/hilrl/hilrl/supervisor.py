@@ -28,7 +28,7 @@ from hilrl.graph import Node
 
 GUARD = Path(__file__).with_name("guard.py")
 RESPAWN_DELAY_S = 1.0
-GRACE_S = 3.0
+GRACE_S = 4.0
 """From the polite signal to SIGKILL."""
 BAD_CONFIGURATION = 2
 """Exit status of a node that refuses its parameters: it would refuse them again."""
