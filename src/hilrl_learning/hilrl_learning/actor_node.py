@@ -34,6 +34,9 @@ POLL_S = 0.05
 PATIENCE_S = 0.1
 """Wall time for which a tick in lockstep waits for the executed action of the one before."""
 
+SETTLE_S = 0.2
+"""Until what an arm says of itself is of after it set out for home."""
+
 PARAMETERS = (
     Parameter("mode", "train", "train with the learner, or evaluate a policy alone",
               choices=("train", "evaluate"), read_only=True),
@@ -90,6 +93,7 @@ class Actor(Node):
         """Of the episode whose scene is being prepared."""
         self._first_stamp_ns: int | None = None
         """Of the prepared scene, until its episode has begun."""
+        self._ready_s = 0.0
         self._unanswered: tuple[Tick, float] | None = None
         self._answer: EeAction | None = None
         self._status = ""
@@ -166,11 +170,21 @@ class Actor(Node):
 
     def _on_tick(self, tick: Tick) -> None:
         if not self._loop.running:
-            if self._first_stamp_ns is None or tick.oldest_ns < self._first_stamp_ns:
+            if not self._is_of_prepared_scene(tick):
                 return
             self._first_stamp_ns = None
+            if not self._params["sim_reset"]:
+                self._publish_episode(self._summary, finished=False)
             self._loop.begin(self._summary)
         self._follow(self._loop.tick(tick, patient=self._lockstep), tick)
+
+    def _is_of_prepared_scene(self, tick: Tick) -> bool:
+        if self._first_stamp_ns is None or tick.oldest_ns < self._first_stamp_ns:
+            return False
+        if self._params["sim_reset"]:
+            return True
+        # An arm on its way home does not hold; what it did before it set out no longer counts.
+        return tick.holding and time.monotonic() - self._ready_s > SETTLE_S
 
     def _follow(self, outcome: Outcome, tick: Tick) -> None:
         if not outcome.await_executed:
@@ -242,9 +256,7 @@ class Actor(Node):
         self._reset.ask(plan.seed, time.monotonic())
 
     def _on_scene_ready(self, first_stamp_ns: int) -> None:
-        self._first_stamp_ns = first_stamp_ns
-        if not self._params["sim_reset"]:
-            self._publish_episode(self._summary, finished=False)
+        self._first_stamp_ns, self._ready_s = first_stamp_ns, time.monotonic()
         if self._lockstep and (tick := self._sync.newest()) is not None:
             self._on_tick(tick)  # the scene was faster than its service's answer
 

@@ -10,22 +10,21 @@ from std_srvs.srv import Trigger
 from hilrl_interfaces.srv import ResetScene
 from hilrl_ros.stamps import to_ns
 
-SIM_RETRY_S = 2.0
-"""A reset takes milliseconds; a simulator that was restarted meanwhile never answers."""
-
-ARM_RETRY_S = 30.0
-"""An arm that goes home answers when it is there."""
+RETRY_S = 2.0
+"""Both answer within milliseconds; a process that was restarted meanwhile never does."""
 
 
 class SceneReset:
     """Calls the service until it succeeds. Asking again with the same seed changes nothing."""
 
     def __init__(self, node: Node, simulated: bool, on_ready: Callable[[int], None]) -> None:
-        """`on_ready(stamp_ns)`: observations from this stamp on are of the new scene."""
+        """`on_ready(stamp_ns)`: observations from this stamp on are of the new scene.
+
+        A real arm answers when it sets out for home, with stamp 0: it is there when it holds.
+        """
         self._node = node
         self._on_ready = on_ready
         self._simulated = simulated
-        self._retry_s = SIM_RETRY_S if simulated else ARM_RETRY_S
         self._client = (
             node.create_client(ResetScene, "sim/reset")
             if simulated
@@ -42,7 +41,7 @@ class SceneReset:
 
     def poll(self, now_s: float) -> None:
         """Ask again where nobody answered."""
-        if self._request is not None and (self._future is None or now_s - self._asked_s > self._retry_s):
+        if self._request is not None and (self._future is None or now_s - self._asked_s > RETRY_S):
             self._call(now_s)
 
     def _call(self, now_s: float) -> None:

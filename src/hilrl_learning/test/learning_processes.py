@@ -28,13 +28,18 @@ SMALL_RUN = {
 }
 
 
+def random_domain() -> int:
+    """A DDS domain that other runs of tests hardly have."""
+    return random.randrange(1, 102)
+
+
 class Processes:
     """The processes of one run in one folder, in a DDS domain of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.run_dir = folder / "run"
-        self.environment = {**os.environ, "ROS_DOMAIN_ID": str(random.randrange(1, 102))}
+        self.environment = {**os.environ, "ROS_DOMAIN_ID": str(random_domain())}
         self.environment.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
         self._running: list[subprocess.Popen] = []
 
@@ -73,8 +78,9 @@ class Processes:
 
     def executed(self) -> dict[int, dict]:
         """What the arm executed, by tick."""
-        lines = (self.folder / "executed.jsonl").read_text().splitlines()
-        return {record["tick"]: record for record in map(json.loads, lines)}
+        path = self.folder / "executed.jsonl"
+        whole_lines = path.read_text().split("\n")[:-1] if path.exists() else []
+        return {record["tick"]: record for record in map(json.loads, whole_lines)}
 
     def output(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text(errors="replace")
