@@ -85,7 +85,7 @@ def test_rolling_mean_is_over_the_last_episodes():
 
 def test_plots_are_drawn_from_what_a_run_leaves(tmp_path):
     run = RunFolder(tmp_path)
-    assert plots.draw(run) == []
+    assert plots.draw(run, "scripted") == []
     log = EpisodeLog(run.episodes)
     rng = np.random.default_rng(0)
     for number in range(60):
@@ -94,6 +94,6 @@ def test_plots_are_drawn_from_what_a_run_leaves(tmp_path):
     lines = [{"critic_updates": i, "env_steps": i, "critic_loss": 1 / (i + 1)} for i in range(9)]
     lines[3]["critic_loss"] = None
     run.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"critic_lo')
-    names = {path.name for path in plots.draw(run)}
+    names = {path.name for path in plots.draw(run, "scripted")}
     assert names == {"success.png", "interventions.png", "episodes.png", "losses.png"}
     assert all((run.plots / name).read_bytes().startswith(b"\x89PNG") for name in names)

@@ -71,8 +71,7 @@ def _plot(chosen: argparse.Namespace) -> int:
     from hilrl.run_folder import RunFolder
 
     folder = RunFolder.named(chosen.run) if chosen.run else RunFolder.newest()
-    folder.load()
-    for path in plots.draw(folder):
+    for path in plots.draw(folder, folder.load().options["operator"]):
         print(path)
     return 0
 

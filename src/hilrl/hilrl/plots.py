@@ -21,15 +21,18 @@ WINDOW = 20
 matplotlib.use("Agg")
 
 
-def draw(run: RunFolder) -> list[Path]:
-    """Draw what there is data for; the files drawn. Raises ValueError for a damaged episode log."""
+def draw(run: RunFolder, operator: str) -> list[Path]:
+    """Draw what there is data for; the files drawn. `operator`: who intervened, as the option says.
+
+    Raises ValueError for a damaged episode log.
+    """
     run.plots.mkdir(parents=True, exist_ok=True)
     records = episodes.read(run.episodes) if run.episodes.exists() else []
     drawn = []
     if practised := of_kind(records, "training"):
         drawn += [
             _save(_success(practised), run.plots / "success.png"),
-            _save(_interventions(practised), run.plots / "interventions.png"),
+            _save(_interventions(practised, operator), run.plots / "interventions.png"),
             _save(_episodes(practised), run.plots / "episodes.png"),
         ]
     metrics = read_metrics(run.metrics)
@@ -77,12 +80,12 @@ def _success(records: Sequence[EpisodeRecord]) -> Figure:
     return figure
 
 
-def _interventions(records: Sequence[EpisodeRecord]) -> Figure:
+def _interventions(records: Sequence[EpisodeRecord], operator: str) -> Figure:
     steps = rolling_mean([record.steps for record in records])
     helped = rolling_mean([record.intervention_steps for record in records])
     figure, axes = _figure(1, f"Interventions in the last {WINDOW} episodes of practice")
     axes[0].plot([r.elapsed_s / 60 for r in records], 100 * helped / np.maximum(steps, 1))
-    axes[0].set(xlabel="time [min]", ylabel="steps by the operator [%]", ylim=(-3, 103))
+    axes[0].set(xlabel="time [min]", ylabel=f"steps by the {operator} operator [%]", ylim=(-3, 103))
     return figure
 
 

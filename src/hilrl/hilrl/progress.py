@@ -21,8 +21,9 @@ PHASES = {
 class Progress:
     """The state of a run that is shown to the user."""
 
-    def __init__(self, log: EpisodeLog) -> None:
+    def __init__(self, log: EpisodeLog, simulated_operator: bool) -> None:
         self.log = log
+        self._intervention_unit = "% of steps, simulated" if simulated_operator else "% of steps"
         self.phase = "starting"
         self.demonstrations = (0, 0)
         """(stored, wanted)"""
@@ -70,8 +71,9 @@ class Progress:
             won = sum(record.success for record in recent)
             steps = sum(record.steps for record in recent)
             helped = sum(record.intervention_steps for record in recent)
-            shown["success"] = f"{won}/{len(recent)}"
-            shown["interventions"] = f"{100 * helped / max(steps, 1):.0f} %"
+            alone = sum(record.success and record.intervention_steps == 0 for record in recent)
+            shown["success"] = f"{won}/{len(recent)}, {alone} without help"
+            shown["interventions"] = f"{100 * helped / max(steps, 1):.0f} {self._intervention_unit}"
         shown["env"] = f"{_number(self.steps_per_s)} steps/s"
         shown["learner"] = f"{_number(self.updates_per_s)} updates/s"
         shown["policy"] = f"v{self.policy_version}"

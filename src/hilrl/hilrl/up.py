@@ -89,7 +89,7 @@ def train(name: str | None, choices: Mapping[str, Any], assignments: Sequence[As
     with folder.lock():
         folder.store(config)
         log = EpisodeLog(folder.episodes)
-        view = View(Progress(log), console)
+        view = View(Progress(log, config.options["operator"] == "scripted"), console)
         nodes = graph.train(config.options, config.parameters, folder.path)
 
         def keep(parameters: NodeParameters) -> None:
@@ -107,7 +107,7 @@ def train(name: str | None, choices: Mapping[str, Any], assignments: Sequence[As
         log.close()
         from hilrl import plots  # not before: matplotlib would delay the first line by a second
 
-        plots.draw(folder)
+        plots.draw(folder, config.options["operator"])
     console.print(_farewell(folder, view.progress, ending, lasted), highlight=False, soft_wrap=True)
     return folder.reference, 0 if ending is Ending.FINISHED else 130
 
@@ -152,7 +152,8 @@ def _farewell(folder: RunFolder, progress: Progress, ending: Ending, lasted: str
     lines.append(f"{shown} demonstrations, {len(practised)} episodes of practice.")
     if recent:
         won = sum(record.success for record in recent)
-        lines.append(f"Success in the last {len(recent)}: {won}.")
+        alone = sum(record.success and record.intervention_steps == 0 for record in recent)
+        lines.append(f"Success in the last {len(recent)}: {won}, {alone} of them without help.")
     lines.append(f"Plots: {folder.plots}   episodes: {folder.episodes}   logs: {folder.log}")
     if ending is Ending.INTERRUPTED:
         lines.append(f"Go on: hilrl up train --run {folder.reference}")
