@@ -185,7 +185,8 @@ def test_a_paused_actor_ends_its_episode_and_goes_on_when_told(world):
 def test_a_label_ends_the_running_episode(world):
     request = LabelEpisode.Request(label=LabelEpisode.Request.FAILURE)
     before = len(world.learner.steps)
-    assert world.learner.call(LabelEpisode, f"{NAMESPACE}/actor/label", request).success
+    label = f"{NAMESPACE}/actor/label"
+    wait_until(lambda: world.learner.call(LabelEpisode, label, request).success, what="a running episode")
     world.learner.wait_for_steps(12)
     later = [world.learner.steps[n] for n in sorted(world.learner.steps) if n > before]
     assert any(step.terminated and step.reward == 0.0 for step in later)
