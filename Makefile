@@ -18,7 +18,7 @@ help:
 	@sed -n '/^#   make/s/^# //p' Makefile
 
 train: build
-	@. .venv/ros.sh && exec hilrl up train $(ARGS)
+	@. .venv/ros.sh && exec hilrl up train --evaluate 100 $(ARGS)
 
 test: build
 	@. .venv/ros.sh && exec python .ci/test.py $(ARGS)

@@ -28,6 +28,8 @@ class Node:
     namespace: str = "/"
     parameters: Mapping[str, Any] = field(default_factory=dict)
     remappings: tuple[tuple[str, str], ...] = ()
+    niceness: int = 0
+    """How far it gives way where cores are scarce, as `nice` counts."""
 
     @property
     def fully_qualified_name(self) -> str:
@@ -51,6 +53,10 @@ ROBOT = (SIM, CROPPER, CONTROLLER, MUX)
 TRAIN = (*ROBOT, OPERATOR, ACTOR, LEARNER)
 EVALUATE = (*ROBOT, EVALUATION_ACTOR)
 NODE_NAMES = frozenset(node.name for node in TRAIN)
+
+GIVES_WAY = 10
+"""Niceness of the side that can wait: the simulation in lockstep, or else it takes the cores the learner needs
+and the policy sees more steps than it can learn from; the learner where an arm moves in real time."""
 
 
 def resolve_parameters(
@@ -115,6 +121,7 @@ def _placed(nodes: Sequence[Node], options: Mapping[str, Any], parameters: NodeP
                 **({"use_sim_time": True} if node.use_sim_time else {}),
                 **parameters.get(node.name, {}),
             },
+            niceness=GIVES_WAY if node.in_namespace == options["lockstep"] else 0,
         )
         for node in nodes
     ]

@@ -1,4 +1,4 @@
-"""Becomes a node's process: `python -I -S guard.py PARENT_PID LOG_FILE COMMAND...`.
+"""Becomes a node's process: `python -I -S guard.py PARENT_PID LOG_FILE NICENESS COMMAND...`.
 
 The kernel kills the node when its parent goes, however that happens, so no process of a run is ever left
 behind. The output goes to the log file without a detour through the parent. Runs before anything is
@@ -12,10 +12,11 @@ import sys
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
-parent_pid, log_file, *command = sys.argv[1:]
+parent_pid, log_file, niceness, *command = sys.argv[1:]
 ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 if os.getppid() != int(parent_pid):
     sys.exit(0)  # the parent went before the line above: no signal would come any more
+os.nice(int(niceness))
 log = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 os.dup2(log, sys.stdout.fileno())
 os.dup2(log, sys.stderr.fileno())

@@ -71,6 +71,7 @@ def actions(nodes: list[Node], folder: RunFolder) -> list[LaunchNode]:
             remappings=list(node.remappings),
             respawn=node.respawn,
             respawn_delay=RESPAWN_DELAY_S,
+            prefix=f"nice -n {node.niceness}" if node.niceness else None,
             on_exit=None if node.respawn else Shutdown(reason=f"{node.name} ended"),
             additional_env={"OMP_NUM_THREADS": "1"},
         )

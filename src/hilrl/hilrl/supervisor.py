@@ -144,7 +144,7 @@ class Supervisor:
 
     def _arguments(self, node: Node, parameter_file: Path) -> list[str]:
         log = self.log / f"{node.name}.log"
-        guard = ["-I", "-S", str(GUARD), str(os.getpid()), str(log)]
+        guard = ["-I", "-S", str(GUARD), str(os.getpid()), str(log), str(node.niceness)]
         return [*guard, str(executable(node)), *ros_arguments(node, parameter_file)]
 
     def _judge(self, name: str, health: Health) -> None:

@@ -1,5 +1,6 @@
 """The one `main` of every node: start, spin, leave cleanly."""
 
+import signal
 import sys
 from collections.abc import Callable
 
@@ -14,6 +15,8 @@ def run_node(factory: Callable[[], Node]) -> None:
     A ValueError while it is built (a bad parameter or file) is printed as one line and exits with 2.
     A node with a `close()` method gets it called before it is destroyed.
     """
+    # rclpy ends `spin` on SIGINT by itself; Python's KeyboardInterrupt would strike in the clean-up too.
+    signal.signal(signal.SIGINT, lambda *_: None)
     rclpy.init()
     node = None
     try:
@@ -21,7 +24,7 @@ def run_node(factory: Callable[[], Node]) -> None:
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except ExternalShutdownException:
         pass
     except Exception as error:
         if not rclpy.ok():
