@@ -1,96 +1,91 @@
-"""How fast the whole loop runs in lockstep, and what each process takes of a core.
+"""How fast the lockstep loop turns with the learner training, and which node takes the time.
 
-    . .venv/ros.sh && python bench/loop.py
+Runs a short training through the real graph and reads every node's CPU time from the operating system:
 
-Simulator, cropper, controller, mux, operator and actor at full speed, the learner storing but not training:
-the demonstrations that it waits for never come to an end.
+    . .venv/ros.sh && python bench/loop.py [--window-s 40] [-- further options of `hilrl up train`]
 """
 
 import argparse
+import json
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
-from rclpy.node import Node as RosNode
-from rclpy.qos import QoSProfile
-from rosgraph_msgs.msg import Clock
 
-from hilrl import graph
-from hilrl.run_config import new_config
-from hilrl.run_folder import RunFolder
-from hilrl.session import environment, run_graph
-from hilrl.supervisor import Health
+START_TIMEOUT_S = 300.0
 
 
-class LoopWatch:
-    """Measures over `duration_s` of wall time, from `warm_up_s` after the first tick on."""
-
-    period_s = 0.1
-
-    def __init__(self, node: RosNode, duration_s: float, warm_up_s: float) -> None:
-        self.messages = 0
-        self.sim_s = 0.0
-        self.wall_s = 0.0
-        self.cpu: dict[str, float] = {}
-        """Share of one core by node [%]."""
-        self._duration_s, self._begin_s, self._warm_up_s = duration_s, 0.0, warm_up_s
-        self._now_sim_s = 0.0
-        self._start: tuple[float, float, dict[str, float]] | None = None
-        node.create_subscription(Clock, "/clock", self._on_clock, QoSProfile(depth=1))
-
-    def tick(self, health: Mapping[str, Health]) -> bool:
-        """True when the measurement is complete."""
-        now = time.monotonic()
-        if not self._begin_s or now < self._begin_s:
-            return False
-        busy = {name: _cpu_s(h.pid) for name, h in health.items() if h.pid is not None}
-        if self._start is None:
-            self._start = (now, self._now_sim_s, busy)
-        since, sim_then, busy_then = self._start
-        if now - since < self._duration_s:
-            return False
-        self.wall_s, self.sim_s = now - since, self._now_sim_s - sim_then
-        self.cpu = {name: 100 * (busy[name] - busy_then[name]) / self.wall_s for name in busy_then}
-        return True
-
-    def _on_clock(self, message: Clock) -> None:
-        self.messages += 1
-        self._now_sim_s = message.clock.sec + message.clock.nanosec * 1e-9
-        # The clock goes at all only once every node of the loop answers.
-        if not self._begin_s and self._now_sim_s > 1.0:
-            self._begin_s = time.monotonic() + self._warm_up_s
+def nodes_below(process: psutil.Process) -> dict[str, psutil.Process]:
+    """Processes of the graph by node name."""
+    found = {}
+    for child in process.children(recursive=True):
+        match = re.search(r"__node:=(\w+)", " ".join(child.cmdline()))
+        if match:
+            found[match[1]] = child
+    return found | {"hilrl (terminal view)": process}
 
 
-def _cpu_s(pid: int) -> float:
-    times = psutil.Process(pid).cpu_times()
+def cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
     return times.user + times.system
 
 
+def newest_metrics(run: Path) -> dict[str, float]:
+    """Of the last whole line."""
+    return json.loads((run / "metrics.jsonl").read_text().rpartition("\n")[0].splitlines()[-1])
+
+
+def wait_for_updates(run: Path, graph: subprocess.Popen) -> None:
+    """Until the learner has been training for a little while."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline and graph.poll() is None:
+        time.sleep(0.5)
+        path = run / "metrics.jsonl"
+        if path.exists() and path.stat().st_size and newest_metrics(run)["critic_updates"] > 200:
+            return
+    sys.exit("the run did not come to train; see its log")
+
+
 def main() -> None:
-    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--duration-s", type=float, default=20.0)
-    chosen = parser.parse_args()
-    config = new_config({"demonstrations": 1_000_000, "duration_s": 0.0}, [])
-    watches: list[LoopWatch] = []
-
-    def look(node: RosNode) -> LoopWatch:
-        watches.append(LoopWatch(node, chosen.duration_s, warm_up_s=3.0))
-        return watches[0]
-
+    parser.add_argument("--window-s", type=float, default=40.0)
+    parser.add_argument("options", nargs="*", help="options of `hilrl up train`, after --")
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        run = RunFolder(Path(folder))
-        nodes = graph.train(config.options, config.parameters, run.path)
-        with environment(run) as env:
-            run_graph(nodes, run, env, look)
-    watch = watches[0]
-    steps_per_s = watch.sim_s * config.options["control_hz"] / watch.wall_s
-    print(f"{steps_per_s:.1f} steps/s, {1000 / steps_per_s:.1f} ms per step, resets included")
-    for name, share in sorted(watch.cpu.items(), key=lambda item: -item[1]):
-        print(f"  {name:<20}{share:5.0f} % of a core")
-    print(f"machine: {psutil.cpu_count()} cores, load average {psutil.getloadavg()[0]:.1f}")
+        run = Path(folder) / "run"
+        command = ["hilrl", "up", "train", "--run", str(run), "--duration-s", "0"]
+        command += ["--set", "learner.pretraining_s=10.0", *arguments.options]
+        graph = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            wait_for_updates(run, graph)
+            nodes = nodes_below(psutil.Process(graph.pid))
+            before, start = {name: cpu_s(node) for name, node in nodes.items()}, time.monotonic()
+            first = newest_metrics(run)
+            time.sleep(arguments.window_s)
+            used = {name: cpu_s(node) - before[name] for name, node in nodes.items()}
+            wall_s = time.monotonic() - start
+            last = newest_metrics(run)
+        finally:
+            graph.send_signal(signal.SIGINT)
+            graph.wait()
+    elapsed_s = last["elapsed_s"] - first["elapsed_s"]
+    steps = last["env_steps"] - first["env_steps"]
+    updates = last["critic_updates"] - first["critic_updates"]
+    print(
+        f"machine: {platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
+        f"Python {platform.python_version()}"
+    )
+    print(f"env steps/s: {steps / elapsed_s:.1f}   critic updates/s: {updates / elapsed_s:.1f}\n")
+    print(f"{'node':<24}{'CPU share':>10}{'ms per env step':>18}")
+    for name, seconds in sorted(used.items(), key=lambda item: -item[1]):
+        print(f"{name:<24}{seconds / wall_s:>10.0%}{1e3 * seconds / max(steps, 1):>18.2f}")
 
 
 if __name__ == "__main__":

@@ -36,9 +36,19 @@ def test_only_the_learner_is_outside_the_namespace_of_the_robot():
 
 
 def test_robot_side_nodes_follow_the_clock_of_the_simulator():
-    nodes = train()
+    nodes = train(lockstep=False)
     follow = {name for name, node in nodes.items() if node.parameters.get("use_sim_time")}
     assert follow == set(nodes) - {"sim", "learner"}
+
+
+def test_in_lockstep_no_node_wakes_up_for_the_clock():
+    assert not any(node.parameters.get("use_sim_time") for node in train().values())
+
+
+def test_the_side_that_can_wait_gives_way():
+    for lockstep in (True, False):
+        gives_way = {name for name, node in train(lockstep=lockstep).items() if node.niceness > 0}
+        assert gives_way == (set(train()) - {"learner"} if lockstep else {"learner"})
 
 
 def test_what_holds_the_state_of_the_arm_is_not_respawned():

@@ -54,9 +54,9 @@ TRAIN = (*ROBOT, OPERATOR, ACTOR, LEARNER)
 EVALUATE = (*ROBOT, EVALUATION_ACTOR)
 NODE_NAMES = frozenset(node.name for node in TRAIN)
 
-GIVES_WAY = 10
-"""Niceness of the side that can wait: the simulation in lockstep, or else it takes the cores the learner needs
-and the policy sees more steps than it can learn from; the learner where an arm moves in real time."""
+GIVES_WAY = 19
+"""Niceness of the side that can wait. In lockstep that is the simulation: it would take the core that the learner
+needs, and collect more steps than can be learned from. In real time it is the learner: the arm comes first."""
 
 
 def resolve_parameters(
@@ -118,7 +118,8 @@ def _placed(nodes: Sequence[Node], options: Mapping[str, Any], parameters: NodeP
             node,
             namespace=namespace if node.in_namespace else "/",
             parameters={
-                **({"use_sim_time": True} if node.use_sim_time else {}),
+                # In lockstep the stamp is the tick and no node reads a clock: each would wake up for nothing.
+                **({"use_sim_time": True} if node.use_sim_time and not options["lockstep"] else {}),
                 **parameters.get(node.name, {}),
             },
             niceness=GIVES_WAY if node.in_namespace == options["lockstep"] else 0,
