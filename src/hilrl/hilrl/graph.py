@@ -55,8 +55,9 @@ EVALUATE = (*ROBOT, EVALUATION_ACTOR)
 NODE_NAMES = frozenset(node.name for node in TRAIN)
 
 GIVES_WAY = 19
-"""Niceness of the side that can wait. In lockstep that is the simulation: it would take the core that the learner
-needs, and collect more steps than can be learned from. In real time it is the learner: the arm comes first."""
+"""Niceness of the side that can wait. In lockstep that is the simulation: it would take the core that the
+learner needs, and collect more steps than can be learned from. In real time it is the learner: the arm comes
+first."""
 
 
 def resolve_parameters(

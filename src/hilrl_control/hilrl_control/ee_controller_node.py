@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
@@ -20,6 +19,7 @@ from hilrl_control.settings import Settings, settings_from, settings_problem
 from hilrl_interfaces.msg import EeAction, EeState
 from hilrl_ros import qos, stamps
 from hilrl_ros.main import run_node
+from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameter, Parameters
 
 MARKER_PERIOD_S = 0.2

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
-from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
@@ -27,6 +26,7 @@ from hilrl_learning.scene_reset import SceneReset
 from hilrl_learning.training_link import TrainingLink
 from hilrl_ros import qos
 from hilrl_ros.main import run_node
+from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameter, Parameters
 from hilrl_ros.stamps import from_ns, to_ns
 

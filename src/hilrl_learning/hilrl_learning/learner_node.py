@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
 from hilrl_interfaces.msg import LearnerMetrics, PolicyWeights, StepAck
@@ -31,6 +30,7 @@ from hilrl_learning.training_thread import TrainingThread
 from hilrl_learning.weights import sha256
 from hilrl_ros import qos
 from hilrl_ros.main import run_node
+from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameter, Parameters
 
 POLL_S = 0.05

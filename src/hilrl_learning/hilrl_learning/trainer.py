@@ -116,6 +116,8 @@ class Trainer:
         self.phase = Phase.DEMONSTRATIONS
         self.env_steps = 0
         self.demonstrations = 0
+        self._all_shown: dict[str, bool] = {}
+        """Whether every step of the running episode was demonstrated, per actor."""
         self._run_dir, self._observation, self._action = run_dir, observation, action
         self._device = torch.device(config.device)
         torch.set_num_threads(config.threads)
@@ -182,7 +184,11 @@ class Trainer:
         final = None if step.final_observation is None else self._embed(step.final_observation)
         self.replay.add(step, embedding, final)
         self.env_steps += 1
-        if step.terminated and step.reward > 0 and step.action.source == Source.DEMONSTRATION:
+        shown = step.action.source == Source.DEMONSTRATION
+        self._all_shown[step.actor_id] = shown and (
+            step.index == 0 or self._all_shown.get(step.actor_id, False)
+        )
+        if step.terminated and step.reward > 0 and self._all_shown[step.actor_id]:
             self.demonstrations += 1
 
     def work(self) -> bool:
@@ -289,7 +295,7 @@ class Trainer:
         replay = self.replay
         self.env_steps = len(replay)
         self.demonstrations = sum(
-            bool(replay.terminated[episode[-2]]) and replay.reward[episode[-2]] > 0
+            int(replay.terminated[episode[-2]] and replay.reward[episode[-2]] > 0)
             for episode in replay.episodes((Source.DEMONSTRATION,))
         )
 

@@ -70,6 +70,16 @@ def test_run_waits_for_demonstrations_that_succeeded(tmp_path, stream):
     assert run.work() and run.phase is Phase.PRETRAINING
 
 
+def test_an_episode_that_the_policy_began_is_no_demonstration(tmp_path, stream):
+    run = trainer(tmp_path)
+    for step in stream.steps(8, lambda index: Source.DEMONSTRATION if index else Source.POLICY):
+        run.add(step)
+    assert run.demonstrations == 0
+    demonstrate(run, stream, 2)
+    assert run.demonstrations == 2
+    assert trainer(tmp_path).demonstrations == 2
+
+
 def test_first_policy_is_the_imitation_policy(tmp_path, stream):
     run = trainer(tmp_path)
     demonstrate(run, stream)

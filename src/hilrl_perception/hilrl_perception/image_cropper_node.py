@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import cv2
-from rclpy.node import Node
 from sensor_msgs.msg import Image
 
 from hilrl_perception.crop import Crop, crop_and_resize
 from hilrl_ros import images, qos
 from hilrl_ros.main import run_node
+from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameter, Parameters
 
 COMPLAIN_EVERY_S = 5.0

@@ -7,7 +7,6 @@ from typing import Any
 
 from builtin_interfaces.msg import Time
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import Image, JointState
 
@@ -15,6 +14,7 @@ from hilrl_interfaces.msg import GroundTruth, RewardEstimate
 from hilrl_interfaces.srv import ResetScene
 from hilrl_ros import images, qos, stamps
 from hilrl_ros.main import run_node
+from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameter, Parameters
 from hilrl_sim import messages
 from hilrl_sim.pacing import WallPace

@@ -6,12 +6,12 @@ from functools import partial
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from std_msgs.msg import String
 
 from hilrl_interfaces.msg import EeAction
 from hilrl_ros import qos
 from hilrl_ros.main import run_node
+from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameter, Parameters
 from hilrl_teleop.arbitration import Arbitration
 from hilrl_teleop.ee_action import Action

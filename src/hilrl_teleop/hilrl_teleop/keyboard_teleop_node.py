@@ -8,7 +8,6 @@ from typing import Any
 
 import rclpy
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from rclpy.task import Future
 from std_msgs.msg import String
 
@@ -16,6 +15,7 @@ from hilrl_interfaces.msg import EeAction, EeState
 from hilrl_interfaces.srv import LabelEpisode
 from hilrl_ros import qos, stamps
 from hilrl_ros.main import run_node
+from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameter, Parameters
 from hilrl_teleop.ee_action import Action, Source
 from hilrl_teleop.keyboard import HELP, Keyboard, Wish, status_line

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import Pose, Quaternion
-from rclpy.node import Node
 
 from hilrl_interfaces.msg import EeAction, EeState, Episode, GroundTruth
 from hilrl_ros import qos, stamps
 from hilrl_ros.main import run_node
+from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameter, Parameters
 from hilrl_teleop.expert import TASKS, Arm, Scene
 from hilrl_teleop.messages import to_message
