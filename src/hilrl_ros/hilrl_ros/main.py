@@ -5,8 +5,13 @@ import sys
 from collections.abc import Callable
 
 import rclpy
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+
+WAKE_S = 0.1
+"""Longest sleep of a node. Fast DDS 2.14 now and then misses the wake-up for a service call or a signal, and
+a node with nothing else to do would then never answer again."""
 
 
 def run_node(factory: Callable[[], Node]) -> None:
@@ -21,6 +26,7 @@ def run_node(factory: Callable[[], Node]) -> None:
     node = None
     try:
         node = factory()
+        node.create_timer(WAKE_S, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         executor.spin()
