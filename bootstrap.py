@@ -35,7 +35,6 @@ VENV_STAMP = VENV / "setup.json"
 BUILD_STAMP = ROOT / "build" / "setup.json"
 
 ROS_DISTRO = "jazzy"
-TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 AMENT_PACKAGE_URL = "https://github.com/ament/ament_package/archive/refs/tags/0.16.4.tar.gz"
 RENDER_TEST = """
 import mujoco
@@ -99,10 +98,6 @@ def run_quietly(command: list[str]) -> int:
     return subprocess.run(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
     ).returncode
-
-
-def has_nvidia_gpu() -> bool:
-    return Path("/proc/driver/nvidia/version").exists() or Path("/dev/dxg").exists()
 
 
 def sourced_underlay() -> str | None:
@@ -197,12 +192,8 @@ def install_python_packages(underlay: str | None) -> None:
     """The pinned packages; with PyTorch's CPU build where there is no NVIDIA GPU."""
     pip: list[str | Path] = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     torch = re.search(r"^torch==\S+$", REQUIREMENTS.read_text(), re.MULTILINE)[0]
-    if not has_nvidia_gpu():
-        from_cpu_index = ["--no-deps", "--index-url", TORCH_CPU_INDEX, "--timeout", "15", "--retries", "1"]
-        try:
-            logged("pip-torch", [*pip, *from_cpu_index, f"{torch}+cpu"])
-        except SetupError:
-            print(f"({TORCH_CPU_INDEX} out of reach: PyTorch with CUDA, 3 GB) ", end="", flush=True)
+    if index := os.environ.get("TORCH_INDEX_URL"):  # say, that of PyTorch's builds without CUDA
+        logged("pip-torch", [*pip, "--no-deps", "--index-url", index, torch])
     if underlay is None:
         logged("pip", [*pip, "-r", REQUIREMENTS, "-r", REQUIREMENTS_ROS])
         return
