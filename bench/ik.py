@@ -21,8 +21,9 @@ import pinocchio as pin
 from pink.tasks import FrameTask, PostureTask
 
 from hilrl_control.inverse_kinematics import InverseKinematics
-from hilrl_control.kinematics import ARM_JOINTS, TCP_FRAME, Kinematics, rotation_from
+from hilrl_control.kinematics import TCP_FRAME, Kinematics, rotation_from
 from hilrl_control.settings import Settings
+from hilrl_ros.joints import ARM_JOINTS
 
 URDF = Path(__file__).parents[1] / "urdf" / "so101.urdf.xacro"
 DOWN = math.pi / 2

@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hilrl_control.kinematics import JOINT_NAMES, Array
+from hilrl_control.kinematics import Array
 from hilrl_control.settings import Settings
+from hilrl_ros.joints import JOINT_NAMES
 
 MINIMUM_SPEED = 0.2
 """Least speed in a command [rad/s]: 0 would mean "as fast as the servo can", and droop needs correcting."""

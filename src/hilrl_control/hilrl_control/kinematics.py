@@ -16,8 +16,8 @@ import xacro
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from numpy.typing import ArrayLike, NDArray
 
-ARM_JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll")
-JOINT_NAMES = (*ARM_JOINTS, "gripper")
+from hilrl_ros.joints import JOINT_NAMES
+
 TCP_FRAME = "gripper_frame_link"
 
 Array = NDArray[np.float64]

@@ -1,6 +1,7 @@
 """The controller as its own process, over real DDS."""
 
 import math
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
-from hilrl_control.kinematics import JOINT_NAMES
 from hilrl_control.settings import Settings
 from hilrl_interfaces.msg import EeAction, EeState
 from hilrl_ros import qos, stamps
+from hilrl_ros.joints import JOINT_NAMES
+from hilrl_ros.testing import Probe, new_namespace, starting_nodes
 
 NODE = "hilrl_control.ee_controller_node"
 HOME = np.array(Settings.default().home_joints)
@@ -40,9 +42,7 @@ class Bench:
         self.probe.spin_until(self.joints.get_subscription_count)
         self.probe.spin_until(self.actions.get_subscription_count)
         for topic in ("ee_state", "joint_commands"):
-            self.probe.spin_until(
-                lambda name=topic: self.node.count_publishers(f"{self.probe.namespace}/{name}")
-            )
+            self.probe.spin_until(lambda name=topic: self.node.count_publishers(name))
         self.probe.spin_until(self.parameters.service_is_ready)
         self.probe.spin_for(0.3)
 
@@ -92,15 +92,17 @@ class Bench:
 def bench_around(probe, start_node, urdf_path):
     """A bench around a controller of its own in lockstep, with `bench.process`."""
     bench = Bench(probe)
-    bench.process = start_node(NODE, "lockstep:=true", f"urdf:={urdf_path}", namespace=probe.namespace)
+    bench.process = start_node(NODE, "lockstep:=true", f"urdf:={urdf_path}")
     bench.ready()
     return bench
 
 
 @pytest.fixture(scope="module")
-def shared(module_probe, module_start_node, urdf_path):
+def shared(urdf_path, tmp_path_factory):
     """One controller for all tests that leave it as it was."""
-    return bench_around(module_probe, module_start_node, urdf_path)
+    namespace, logs = new_namespace(), tmp_path_factory.mktemp("shared")
+    with closing(Probe(namespace)) as probe, starting_nodes(namespace, logs) as start_node:
+        yield bench_around(probe, start_node, urdf_path)
 
 
 @pytest.fixture
@@ -125,10 +127,8 @@ def own(probe, start_node, urdf_path):
 
 def errors(process):
     """What the node said at level ERROR, after it has left on SIGINT."""
-    process.send_signal(2)
-    _, text = process.communicate(timeout=10)
-    assert process.returncode == 0
-    return [line for line in text.splitlines() if "[ERROR]" in line]
+    assert process.stop() == 0
+    return [line for line in process.log.splitlines() if "[ERROR]" in line]
 
 
 def test_each_action_gets_exactly_one_command_with_its_stamp(lockstep):
@@ -284,7 +284,7 @@ def test_in_real_time_silence_holds_and_going_home_is_served(probe, start_node, 
     """Stamps are the wall clock's here, as a real arm's are."""
     bench = Bench(probe)
     parameters = ("command_timeout_s:=0.3", "control_hz:=20.0", "home_speed:=2.0", f"urdf:={urdf_path}")
-    start_node(NODE, *parameters, namespace=probe.namespace)
+    start_node(NODE, *parameters)
     bench.ready()
     refused = probe.call(bench.home, Trigger.Request())
     assert not refused.success and refused.message == "go_home: no joint_states yet"
@@ -336,7 +336,6 @@ def test_a_bad_start_ends_with_one_line(start_node, urdf_path):
     }
     started = [start_node(NODE, f"urdf:={urdf_path}", parameter) for parameter in bad]
     for process, reason in zip(started, bad.values(), strict=True):
-        _, text = process.communicate(timeout=40)
-        assert process.returncode == 2
-        (line,) = [line for line in text.splitlines() if line.startswith("error:")]
+        assert process.wait() == 2
+        (line,) = [line for line in process.log.splitlines() if line.startswith("error:")]
         assert reason in line

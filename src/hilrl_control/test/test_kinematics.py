@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hilrl_control.kinematics import ARM_JOINTS, JOINT_NAMES, Kinematics, quaternion_from, rotation_from
+from hilrl_control.kinematics import Kinematics, quaternion_from, rotation_from
+from hilrl_ros.joints import ARM_JOINTS, JOINT_NAMES
 
 REFERENCE = Path(__file__).parent / "reference_fk.csv"
 """Poses of so101_new_calib.urdf of TheRobotStudio/SO-ARM100 at random joint angles."""

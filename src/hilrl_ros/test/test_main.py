@@ -1,44 +1,36 @@
 """How a node's process ends."""
 
 import signal
-import subprocess
-from collections.abc import Callable
 
 import pytest
-from rclpy.node import Node
+from rclpy.client import Client
 from std_srvs.srv import Trigger
 
-PATIENCE_S = 20.0
+from hilrl_ros.testing import Probe, StartNode
 
 
-def wait_until_up(client: Node) -> None:
-    service = client.create_client(Trigger, "/example/fail")
-    assert service.wait_for_service(PATIENCE_S)
-    client.destroy_client(service)
+@pytest.fixture
+def fail(probe: Probe) -> Client:
+    """The service of the example node in which there is a bug."""
+    return probe.node.create_client(Trigger, "example/fail")
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_closes_the_node_and_exits_cleanly(
-    start_example: Callable[..., subprocess.Popen[str]], client: Node, ending: signal.Signals
+    start_example: StartNode, probe: Probe, fail: Client, ending: signal.Signals
 ) -> None:
     process = start_example()
-    wait_until_up(client)
-    process.send_signal(ending)
-    output, errors = process.communicate(timeout=PATIENCE_S)
-    assert (process.returncode, output, errors) == (0, "closed\n", "")
+    probe.spin_until(fail.service_is_ready)
+    assert (process.stop(ending), process.log) == (0, "closed\n")
 
 
 def test_a_bug_in_a_callback_closes_the_node_and_shows_the_traceback(
-    start_example: Callable[..., subprocess.Popen[str]], client: Node
+    start_example: StartNode, probe: Probe, fail: Client
 ) -> None:
     process = start_example()
-    wait_until_up(client)
-    service = client.create_client(Trigger, "/example/fail")
-    assert service.wait_for_service(PATIENCE_S)
-    service.call_async(Trigger.Request())
-    output, errors = process.communicate(timeout=PATIENCE_S)
-    client.destroy_client(service)
-    assert process.returncode == 1
-    assert output == "closed\n"
-    assert "Traceback" in errors
-    assert "ValueError: a bug in a callback" in errors
+    probe.spin_until(fail.service_is_ready)
+    fail.call_async(Trigger.Request())
+    assert process.wait() == 1
+    assert process.log.splitlines().count("closed") == 1
+    assert "Traceback" in process.log
+    assert "ValueError: a bug in a callback" in process.log

@@ -2,20 +2,18 @@
 
 import json
 import math
-import subprocess
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-import rclpy
 from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rcl_interfaces.srv import DescribeParameters, SetParameters, SetParametersAtomically
-from rclpy.client import Client
-from rclpy.node import Node
 from rclpy.parameter import Parameter
 from std_msgs.msg import String
 
 from hilrl_ros import qos
+from hilrl_ros.testing import Probe, StartNode
 
 DEFAULTS = {
     "step_m": 0.02,
@@ -32,63 +30,48 @@ PATIENCE_S = 20.0
 class Example:
     """What a test does with the other process's parameters."""
 
-    def __init__(self, client: Node) -> None:
-        self._client = client
-        self._set = client.create_client(SetParameters, "/example/set_parameters")
-        self._set_all = client.create_client(SetParametersAtomically, "/example/set_parameters_atomically")
-        self._describe = client.create_client(DescribeParameters, "/example/describe_parameters")
+    def __init__(self, probe: Probe) -> None:
+        self._probe, node = probe, probe.node
+        self._set = node.create_client(SetParameters, "example/set_parameters")
+        self._set_all = node.create_client(SetParametersAtomically, "example/set_parameters_atomically")
+        self._describe = node.create_client(DescribeParameters, "example/describe_parameters")
         self._seen: list[dict[str, Any]] = []
-        self._values = client.create_subscription(
+        node.create_subscription(
             String,
-            "/example/values",
+            "example/values",
             lambda message: self._seen.append(json.loads(message.data)),
             qos.LATCHED,
         )
         for service in (self._set, self._set_all, self._describe):
-            assert service.wait_for_service(PATIENCE_S), f"{service.srv_name} did not appear"
+            probe.spin_until(service.service_is_ready)
 
     def set(self, name: str, value: Any) -> SetParametersResult:
         request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
-        return self._call(self._set, request).results[0]
+        return self._probe.call(self._set, request).results[0]
 
     def set_together(self, **values: Any) -> SetParametersResult:
         parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
-        return self._call(self._set_all, SetParametersAtomically.Request(parameters=parameters)).result
+        return self._probe.call(self._set_all, SetParametersAtomically.Request(parameters=parameters)).result
 
     def describe(self, name: str) -> ParameterDescriptor:
-        return self._call(self._describe, DescribeParameters.Request(names=[name])).descriptors[0]
+        return self._probe.call(self._describe, DescribeParameters.Request(names=[name])).descriptors[0]
 
     def values(self, expected: dict[str, Any]) -> dict[str, Any]:
         """What the node says that it uses, once that is as expected or patience ends."""
-        deadline = self._client.get_clock().now().nanoseconds + int(PATIENCE_S * 1e9)
-        while self._client.get_clock().now().nanoseconds < deadline:
-            if self._seen and self._seen[-1] == expected:
-                break
-            rclpy.spin_once(self._client, timeout_sec=0.1)
+        deadline = time.monotonic() + PATIENCE_S
+        while self._seen[-1:] != [expected] and time.monotonic() < deadline:
+            self._probe.spin_for(0.02)
         return self._seen[-1]
 
     def announced(self) -> int:
         """How many sets of values the node has published so far."""
         return len(self._seen)
 
-    def close(self) -> None:
-        self._client.destroy_subscription(self._values)
-        for service in (self._set, self._set_all, self._describe):
-            self._client.destroy_client(service)
-
-    def _call(self, service: Client, request: Any) -> Any:
-        future = service.call_async(request)
-        rclpy.spin_until_future_complete(self._client, future, timeout_sec=PATIENCE_S)
-        assert future.done(), f"{service.srv_name} did not answer"
-        return future.result()
-
 
 @pytest.fixture
-def example(start_example: Callable[..., subprocess.Popen[str]], client: Node) -> Iterator[Example]:
+def example(start_example: StartNode, probe: Probe) -> Example:
     start_example()
-    example = Example(client)
-    yield example
-    example.close()
+    return Example(probe)
 
 
 REFUSED = [
@@ -155,14 +138,11 @@ def test_a_parameter_describes_its_range_and_meaning(example: Example) -> None:
     assert example.describe("urdf").read_only
 
 
-def test_start_values_come_from_the_command_line(
-    start_example: Callable[..., subprocess.Popen[str]], client: Node
-) -> None:
+def test_start_values_come_from_the_command_line(start_example: StartNode, probe: Probe) -> None:
     start_example("step_m:=0.03", "limits:=[0.5, 0.6, 0.7]", "devices:=[joy]")
-    example = Example(client)
+    example = Example(probe)
     expected = {**DEFAULTS, "step_m": 0.03, "limits": [0.5, 0.6, 0.7], "devices": ["joy"]}
     assert example.values(expected) == expected
-    example.close()
 
 
 @pytest.mark.parametrize(
@@ -177,11 +157,10 @@ def test_start_values_come_from_the_command_line(
     ],
 )
 def test_a_bad_start_value_ends_the_node_with_status_2_and_one_line(
-    start_example: Callable[..., subprocess.Popen[str]], setting: str, words: Sequence[str]
+    start_example: StartNode, setting: str, words: Sequence[str]
 ) -> None:
     process = start_example(setting)
-    _, errors = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 2
-    (line,) = errors.strip().splitlines()
+    assert process.wait() == 2
+    (line,) = process.log.strip().splitlines()
     assert line.startswith("error: ")
     assert all(word in line for word in words), line

@@ -5,16 +5,6 @@ from pathlib import Path
 import xacro
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
-JOINT_NAMES = (
-    "shoulder_pan",
-    "shoulder_lift",
-    "elbow_flex",
-    "wrist_flex",
-    "wrist_roll",
-    "gripper",
-)
-ARM_JOINTS = 5
-"""The first five joints move the TCP; the last is the jaw."""
 TCP_FRAME = "gripper_frame_link"
 TABLE_Z = -0.0024
 """Height of the table in base_link [m]: the underside of the arm's base."""

@@ -4,7 +4,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from hilrl_sim.description import JOINT_NAMES, TCP_FRAME
+from hilrl_ros.joints import JOINT_NAMES
+from hilrl_sim.description import TCP_FRAME
 
 SOLVED = 4
 """Pan, lift, elbow and wrist flex place the TCP and tip the jaws; the roll is the caller's choice."""

@@ -8,7 +8,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 
 from hilrl_interfaces.msg import GroundTruth, RewardEstimate
-from hilrl_sim.description import JOINT_NAMES
+from hilrl_ros.joints import JOINT_NAMES
 from hilrl_sim.simulation import Frame
 
 BASE_FRAME = "base_link"

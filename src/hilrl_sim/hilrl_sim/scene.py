@@ -3,8 +3,9 @@
 import mujoco
 import numpy as np
 
+from hilrl_ros.joints import JOINT_NAMES
 from hilrl_sim import servo
-from hilrl_sim.description import JOINT_NAMES, TABLE_Z
+from hilrl_sim.description import TABLE_Z
 from hilrl_sim.objects import make_collidable
 from hilrl_sim.tasks.base import Task
 from hilrl_sim.world import JAWS

@@ -7,8 +7,9 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from hilrl_ros.joints import JOINT_NAMES
 from hilrl_sim import tasks
-from hilrl_sim.description import JOINT_NAMES, load_urdf
+from hilrl_sim.description import load_urdf
 from hilrl_sim.inverse_kinematics import solve
 from hilrl_sim.rendering import CameraRenderer
 from hilrl_sim.scene import CAMERAS, MAX_TIMESTEP_S, build_model
@@ -42,7 +43,7 @@ class Frame:
 
     time_ns: int
     joint_position: NDArray[np.float64]
-    """Shape (6,) [rad], in the order of `description.JOINT_NAMES`."""
+    """Shape (6,) [rad], in the order of `JOINT_NAMES`."""
     joint_velocity: NDArray[np.float64]
     """Shape (6,) [rad/s]"""
     joint_effort: NDArray[np.float64]

@@ -9,8 +9,9 @@ import numpy as np
 import pinocchio as pin
 import pytest
 
+from hilrl_ros.joints import JOINT_NAMES
 from hilrl_sim import servo, tasks
-from hilrl_sim.description import JOINT_NAMES, TCP_FRAME, load_urdf
+from hilrl_sim.description import TCP_FRAME, load_urdf
 from hilrl_sim.scene import build_model
 from hilrl_sim.simulation import Simulation
 

@@ -20,7 +20,7 @@ from sensor_msgs.msg import Image, JointState
 from hilrl_interfaces.msg import GroundTruth, RewardEstimate
 from hilrl_interfaces.srv import ResetScene
 from hilrl_ros import qos, stamps
-from hilrl_sim.description import JOINT_NAMES
+from hilrl_ros.joints import JOINT_NAMES
 
 NAMESPACE = "/so101"
 PERIOD_NS = 100_000_000

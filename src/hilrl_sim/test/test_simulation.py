@@ -7,8 +7,8 @@ import mujoco
 import numpy as np
 import pytest
 
+from hilrl_ros.joints import JOINT_NAMES
 from hilrl_sim import servo
-from hilrl_sim.description import JOINT_NAMES
 from hilrl_sim.simulation import Frame, Simulation
 
 PERIOD_NS = 100_000_000

@@ -4,7 +4,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from hilrl_teleop.ee_action import Action, Source
+from hilrl_ros.ee_action import Source
+from hilrl_teleop.ee_action import Action
 
 LOCKSTEP_WAIT_S = 0.1
 """Wall time for which a tick waits for the devices that answer in lockstep [s]."""

@@ -1,29 +1,14 @@
 """One end-effector action as plain data; the fields mean what `hilrl_interfaces/msg/EeAction` says."""
 
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hilrl_ros.ee_action import Gripper, Source
+
 AXES = ("x", "y", "z", "pitch", "roll")
 ROUNDING = 1e-6
-
-
-class Gripper(IntEnum):
-    """What is asked of the gripper. STAY is neutral."""
-
-    STAY = 0
-    CLOSE = 1
-    OPEN = 2
-
-
-class Source(IntEnum):
-    """Who chose an action."""
-
-    POLICY = 0
-    INTERVENTION = 1
-    DEMONSTRATION = 2
 
 
 @dataclass(frozen=True, slots=True)

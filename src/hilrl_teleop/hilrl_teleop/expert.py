@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hilrl_teleop.ee_action import AXES, Gripper
+from hilrl_ros.ee_action import Gripper
+from hilrl_teleop.ee_action import AXES
 
 Array = NDArray[np.float64]
 

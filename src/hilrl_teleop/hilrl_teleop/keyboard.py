@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hilrl_teleop.ee_action import AXES, Gripper
+from hilrl_ros.ee_action import Gripper
+from hilrl_teleop.ee_action import AXES
 
 HOLD_S = 0.15
 """A key counts as held for so long after a byte: longer than a repeat period, also over SSH [s]."""

@@ -14,10 +14,11 @@ from std_msgs.msg import String
 from hilrl_interfaces.msg import EeAction, EeState
 from hilrl_interfaces.srv import LabelEpisode
 from hilrl_ros import qos, stamps
+from hilrl_ros.ee_action import Source
 from hilrl_ros.main import run_node
 from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameter, Parameters
-from hilrl_teleop.ee_action import Action, Source
+from hilrl_teleop.ee_action import Action
 from hilrl_teleop.keyboard import HELP, Keyboard, Wish, status_line
 from hilrl_teleop.messages import to_message
 from hilrl_teleop.terminal import Terminal

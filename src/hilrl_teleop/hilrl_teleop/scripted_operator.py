@@ -8,7 +8,8 @@ from enum import IntEnum
 
 import numpy as np
 
-from hilrl_teleop.ee_action import AXES, Action, Source
+from hilrl_ros.ee_action import Source
+from hilrl_teleop.ee_action import AXES, Action
 from hilrl_teleop.expert import Arm, Expert, Scene
 
 RECENT_EPISODES = 20

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from hilrl_ros.ee_action import Gripper, Source
 from hilrl_teleop.arbitration import LOCKSTEP_WAIT_S, Arbitration
-from hilrl_teleop.ee_action import Action, Gripper, Source
+from hilrl_teleop.ee_action import Action
 
 TICK = 100_000_000
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hilrl_teleop.ee_action import Gripper
+from hilrl_ros.ee_action import Gripper
 from hilrl_teleop.keyboard import HOLD_S, MOTIONS, Keyboard, status_line
 
 

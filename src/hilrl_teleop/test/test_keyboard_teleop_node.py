@@ -17,18 +17,17 @@ from hilrl_interfaces.srv import LabelEpisode
 from hilrl_ros import qos
 
 MAIN = "from hilrl_teleop.keyboard_teleop_node import main; main()"
-ARGUMENTS = ["--ros-args", "-r", "__ns:=/so101"]
 
 
 class Typist:
     """A person at a terminal that runs the node."""
 
-    def __init__(self):
+    def __init__(self, namespace):
         self.master, self.slave = pty.openpty()
         self.found = termios.tcgetattr(self.slave)
         self.screen = b""
         self.process = subprocess.Popen(
-            [sys.executable, "-c", MAIN, *ARGUMENTS],
+            [sys.executable, "-c", MAIN, "--ros-args", "-r", f"__ns:={namespace}"],
             stdin=self.slave,
             stdout=self.slave,
             stderr=self.slave,
@@ -48,8 +47,8 @@ class Typist:
 
 
 @pytest.fixture
-def typist():
-    typist = Typist()
+def typist(namespace):
+    typist = Typist(namespace)
     yield typist
     # Not killed: what is killed is still matched by the next test's publishers for a while.
     typist.process.terminate()
@@ -143,7 +142,7 @@ def test_the_terminal_is_given_back_whatever_ends_the_node(typist, end):
 
 def test_without_a_terminal_it_says_so_and_ends():
     run = subprocess.run(
-        [sys.executable, "-c", MAIN, *ARGUMENTS],
+        [sys.executable, "-c", MAIN],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hilrl_teleop.ee_action import Gripper, Source
+from hilrl_ros.ee_action import Gripper, Source
 from hilrl_teleop.expert import Arm, Scene
 from hilrl_teleop.scripted_operator import LEAST_ATTENTION, Kind, ScriptedOperator
 
