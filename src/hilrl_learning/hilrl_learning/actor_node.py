@@ -11,7 +11,6 @@ import torch
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from sensor_msgs.msg import Image, JointState
-from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
 from hilrl_interfaces.msg import EeAction, EeState, Episode, RewardEstimate
@@ -19,7 +18,9 @@ from hilrl_interfaces.srv import LabelEpisode
 from hilrl_learning.course import TrainingCourse
 from hilrl_learning.data import DELTA_AXES, Action, ActionSpec, ObservationSpec
 from hilrl_learning.episode_loop import EpisodeLoop, EpisodeSummary, Kind, Label, Outcome
+from hilrl_learning.episode_message import episode_to_message
 from hilrl_learning.evaluation import Evaluation, policy_from_file
+from hilrl_learning.large_messages import make_room
 from hilrl_learning.messages import action_from_message, action_to_message
 from hilrl_learning.observation_sync import LockstepSync, RealTimeSync, Tick, state_names
 from hilrl_learning.scene_reset import SceneReset
@@ -28,11 +29,12 @@ from hilrl_ros import qos
 from hilrl_ros.main import run_node
 from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameter, Parameters
-from hilrl_ros.stamps import from_ns, to_ns
+from hilrl_ros.stamps import to_ns
 
 POLL_S = 0.05
-PATIENCE_S = 0.1
-"""Wall time for which a tick in lockstep waits for the executed action of the one before."""
+PATIENCE_S, GIVE_UP_S = 0.1, 2.0
+"""Wall time after which a tick in lockstep asks again for the executed action of the one before, and after
+which it goes on without: a busy machine holds a process up for some tenths of a second."""
 
 SETTLE_S = 0.2
 """Until what an arm says of itself is of after it set out for home."""
@@ -73,8 +75,7 @@ class Actor(Node):
         torch.manual_seed(params["seed"])
         self._lockstep: bool = params["lockstep"]
         self._base_frame: str = params["base_frame"]
-        size = (params["image_size"], params["image_size"])
-        observation = ObservationSpec(state_names(), tuple(params["cameras"]), size)
+        observation = ObservationSpec(state_names(), tuple(params["cameras"]), (params["image_size"],) * 2)
         action = ActionSpec(tuple(params["action_axes"]))
         self._sync = (
             LockstepSync(observation) if self._lockstep else RealTimeSync(observation, params["max_age_s"])
@@ -93,10 +94,9 @@ class Actor(Node):
         """Of the episode whose scene is being prepared."""
         self._first_stamp_ns: int | None = None
         """Of the prepared scene, until its episode has begun."""
-        self._ready_s = 0.0
         self._unanswered: tuple[Tick, float] | None = None
         self._answer: EeAction | None = None
-        self._status = ""
+        self._ready_s, self._status = 0.0, ""
         self._subscribe(observation)
         gc.collect()
         gc.freeze()  # torch and rclpy are for good; collecting among them would pause the loop
@@ -230,9 +230,12 @@ class Actor(Node):
                 self._loop.cut()
         elif self._summary is None:
             self._prepare_next()
-        if self._unanswered is not None and now_s - self._unanswered[1] > PATIENCE_S:
-            tick, _ = self._unanswered
-            self._follow(self._loop.tick(tick), tick)
+        if self._unanswered is not None:
+            tick, since_s = self._unanswered
+            if now_s - since_s > GIVE_UP_S:
+                self._follow(self._loop.tick(tick), tick)
+            elif now_s - since_s > PATIENCE_S:
+                self._actions.publish(self._answer)  # the mux repeats what it let through
 
     def _prepare_next(self) -> None:
         """Have the scene set up for the next episode, if there is to be one now."""
@@ -261,23 +264,7 @@ class Actor(Node):
             self._on_tick(tick)  # the scene was faster than its service's answer
 
     def _publish_episode(self, summary: EpisodeSummary, finished: bool) -> None:
-        self._episodes.publish(
-            Episode(
-                header=Header(stamp=from_ns(summary.end_ns)),
-                actor_id=self._params["actor_id"],
-                episode=summary.episode,
-                kind=summary.kind,
-                finished=finished,
-                success=summary.success,
-                truncated=summary.truncated,
-                episode_return=summary.episode_return,
-                steps=summary.steps,
-                intervention_steps=summary.intervention_steps,
-                duration_s=summary.duration_s,
-                policy_version=summary.policy_version,
-                seed=summary.seed,
-            )
-        )
+        self._episodes.publish(episode_to_message(summary, self._params["actor_id"], finished))
 
     def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._mode.course.paused = request.data
@@ -308,4 +295,5 @@ class Actor(Node):
 
 def main() -> None:
     """Entry point."""
+    make_room()
     run_node(Actor)

@@ -1,29 +1,14 @@
 """What travels between the arm and the learner, free of ROS."""
 
 from dataclasses import dataclass, field
-from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hilrl_ros.ee_action import Gripper, Source
+
 DELTA_AXES = ("x", "y", "z", "pitch", "roll")
 """Axes of an end-effector delta, in the order of `EeAction.delta`."""
-
-
-class Gripper(IntEnum):
-    """Gripper command; the values of `EeAction.gripper`."""
-
-    STAY = 0
-    CLOSE = 1
-    OPEN = 2
-
-
-class Source(IntEnum):
-    """Who chose an executed action; the values of `EeAction.source`."""
-
-    POLICY = 0
-    INTERVENTION = 1
-    DEMONSTRATION = 2
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def policy_from_file(path: Path, observation: ObservationSpec, action: ActionSpe
     """Raises ValueError, naming the parameter, when the file is not a policy for this actor."""
     try:
         policy = load_policy(path.read_bytes(), int(path.parent.name) if path.parent.name.isdigit() else 0)
-        check_spec(policy, observation, action)
+        check_spec(policy.spec, observation, action)
     except (OSError, ValueError) as error:
         raise ValueError(f"policy_file {path}: {error}") from error
     return policy

@@ -1,6 +1,6 @@
 """The learner: takes steps in, trains without pause, gives weights out.
 
-This thread only receives and publishes. The trainer lives in a thread of its own.
+This thread receives, stores and publishes. Training has a thread of its own.
 """
 
 import fcntl
@@ -13,21 +13,20 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rclpy.clock import Clock, ClockType
 from std_srvs.srv import SetBool, Trigger
 
 from hilrl_interfaces.msg import LearnerMetrics, PolicyWeights, StepAck
-from hilrl_interfaces.msg import Step as StepMessage
 from hilrl_learning.algorithms import registry
 from hilrl_learning.data import DELTA_AXES, ActionSpec, ObservationSpec
-from hilrl_learning.messages import step_from_message
+from hilrl_learning.large_messages import make_room
+from hilrl_learning.messages import serialized_weights
 from hilrl_learning.metrics import MetricsWriter
 from hilrl_learning.observation_sync import state_names
-from hilrl_learning.receiver import StepReceiver
-from hilrl_learning.trainer import TrainConfig, Trainer
+from hilrl_learning.step_inbox import StepInbox
+from hilrl_learning.train_config import TrainConfig
+from hilrl_learning.trainer import Trainer
 from hilrl_learning.training_thread import TrainingThread
-from hilrl_learning.weights import sha256
 from hilrl_ros import qos
 from hilrl_ros.main import run_node
 from hilrl_ros.node import Node
@@ -36,8 +35,10 @@ from hilrl_ros.parameters import Parameter, Parameters
 POLL_S = 0.05
 HEARTBEAT_S = 0.25
 RECEIPT_S = 0.1
-"""Shortest time between receipts while steps come in; each costs the actor a little of its loop."""
-ALONE_S = 0.5
+"""Time between receipts while steps come in; each costs the actor a little of its loop."""
+RECEIPT_STEPS = 64
+"""So many steps get a receipt at once: an actor that catches up waits for it, see `step_sender.WINDOW`."""
+ALONE_S = 3.0
 """How long to look for another learner before being one."""
 SAVE_S = 5.0
 """Longest wait for a checkpoint that was asked for."""
@@ -97,7 +98,8 @@ class Learner(Node):
     def __init__(self, **kwargs: Any) -> None:
         """Raises ValueError where a parameter or the run folder is refused, or another learner is there."""
         super().__init__("learner", **kwargs)
-        self._refuse_second_learner(ALONE_S)
+        started_s = time.monotonic()
+        self._refuse_second_learner(until_s=started_s)
         params = Parameters(self, (*PARAMETERS, *dataclass_parameters(TrainConfig)))
         config: TrainConfig = dataclass_from(TrainConfig, params.values)
         algorithm_class = registry.algorithm(config.algorithm).config_class
@@ -117,19 +119,26 @@ class Learner(Node):
         )
         for reason in self._trainer.restore():
             self.get_logger().error(reason)
-        # On a busy machine the first look may have been too short; this one is before anything is said.
-        self._refuse_second_learner(0.0)
-        self._metrics = MetricsWriter(run_dir)
-        self._training = TrainingThread(self._trainer, self._metrics)
-        self._receiver = StepReceiver(self._trainer.received())
+        # Discovery may take its time; this look is the last before anything is said.
+        self._refuse_second_learner(until_s=started_s + ALONE_S)
+        self._metrics = MetricsWriter(run_dir, config.tracker)
+        self._training = TrainingThread(
+            self._trainer, self._metrics, on_policy=self.create_guard_condition(self._on_poll).trigger
+        )
         self._published_version = 0
         self._acked: dict[str, int] = {}
+        """What the last receipt said."""
         self._acked_s = 0.0
+        self._asked: set[str] = set()
+        """Actors that the last receipt asked for something again."""
 
         self._policies = self.create_publisher(PolicyWeights, "/learner/policy", qos.LATCHED)
         self._acks = self.create_publisher(StepAck, "/learner/ack", qos.EVENTS)
         self._numbers = self.create_publisher(LearnerMetrics, "/learner/metrics", qos.EVENTS)
-        self.create_subscription(StepMessage, "/learner/steps", self._on_step, qos.STEPS)
+        self._inbox = StepInbox(
+            self, self._spec, run_dir, self._trainer.received(), self._trainer.add, self._on_steps
+        )
+        self._receiver = self._inbox.receiver
         self.create_service(Trigger, "~/save_checkpoint", self._on_save)
         self.create_service(SetBool, "~/pause", self._on_pause)
         self.create_service(Trigger, "~/request_policy", self._on_request)
@@ -140,8 +149,7 @@ class Learner(Node):
             f"{self._trainer.critic_updates} updates so far"
         )
 
-    def _refuse_second_learner(self, look_for_s: float) -> None:
-        until_s = time.monotonic() + look_for_s
+    def _refuse_second_learner(self, until_s: float) -> None:
         while True:
             if self.count_publishers("/learner/policy"):
                 raise ValueError(
@@ -152,28 +160,29 @@ class Learner(Node):
                 return
             time.sleep(0.05)
 
-    def _on_step(self, message: StepMessage) -> None:
-        try:
-            step = step_from_message(message, self._spec)
-        except ValueError as error:
-            self.get_logger().error(
-                f"step {message.sequence} of {message.actor_id!r} refused: {error}",
-                throttle_duration_sec=5.0,
-            )
-            return
-        for ready in self._receiver.add(step):
-            self._training.deliver(ready)
+    def _on_steps(self) -> None:
+        """Some steps came: a gap is reported at once, and so is much progress."""
+        self._training.wake()
+        progress = sum(self._receiver.received.values()) - sum(self._acked.values())
+        if progress >= RECEIPT_STEPS or self._gaps() - self._asked:
+            self._publish_ack(time.monotonic())
+
+    def _gaps(self) -> set[str]:
+        """Actors of which something is missing."""
+        return {actor_id for actor_id, lacking in self._receiver.lacking.items() if lacking}
 
     def _on_poll(self) -> None:
+        now_s = time.monotonic()
         if self._training.failure is not None:
             raise self._training.failure
         snapshot = self._training.snapshot
         if snapshot.policy is not None and snapshot.policy[0] != self._published_version:
             self._publish_policy()
-        now_s = time.monotonic()
-        news = snapshot.received != self._acked
+        news = self._receiver.received != self._acked
         if now_s - self._acked_s >= (RECEIPT_S if news else HEARTBEAT_S):
             self._publish_ack(now_s)
+        if fault := self._training.disk_fault:
+            self.get_logger().error(f"cannot write, trying again: {fault}", throttle_duration_sec=5.0)
         if (values := self._training.values()) is not None:
             self._publish_metrics(values)
 
@@ -181,13 +190,12 @@ class Learner(Node):
         snapshot = self._training.snapshot
         version, payload = snapshot.policy
         self._policies.publish(
-            PolicyWeights(
-                header=self._header(),
-                version=version,
-                critic_updates=snapshot.critic_updates,
-                algorithm=self._config.algorithm,
-                sha256=np.frombuffer(sha256(payload), np.uint8),
-                data=array("B", payload),
+            serialized_weights(
+                payload,
+                version,
+                snapshot.critic_updates,
+                self._config.algorithm,
+                self._header().stamp,
             )
         )
         self._published_version = version
@@ -195,19 +203,20 @@ class Learner(Node):
     def _publish_ack(self, now_s: float) -> None:
         """Only what is stored is acknowledged: an actor deletes its copy."""
         snapshot = self._training.snapshot
-        actors = sorted({*self._receiver.actors, *snapshot.received})
+        received, lacking = self._receiver.received, self._receiver.lacking
         self._acks.publish(
             StepAck(
                 header=self._header(),
-                actor_ids=actors,
-                sequences=array("Q", [snapshot.received.get(actor, 0) for actor in actors]),
+                actor_ids=list(received),
+                sequences=array("Q", received.values()),
+                lacking=array("Q", lacking.values()),
                 policy_version=self._published_version,
                 phase=snapshot.phase,
                 demonstrations=snapshot.demonstrations,
                 demonstrations_wanted=self._config.demonstrations,
             )
         )
-        self._acked, self._acked_s = snapshot.received, now_s
+        self._acked, self._asked, self._acked_s = received, self._gaps(), now_s
 
     def _publish_metrics(self, values: dict[str, float]) -> None:
         own = {name: values[name] for name in LearnerMetrics.get_fields_and_field_types() if name in values}
@@ -254,10 +263,14 @@ class Learner(Node):
             print(f"learner: still busy after {STOP_S} s, the last checkpoint stands", file=sys.stderr)
             return
         if self._training.failure is None:
-            self._trainer.close()
+            try:
+                self._trainer.close()
+            except OSError as error:
+                print(f"learner: no checkpoint, the last one stands: {error}", file=sys.stderr)
         self._metrics.close()
 
 
 def main() -> None:
     """Entry point."""
+    make_room()
     run_node(Learner)

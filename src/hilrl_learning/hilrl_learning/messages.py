@@ -5,13 +5,16 @@ way in is checked: a malformed message raises one ValueError that names the fiel
 was expected. A field that passes can be trusted by everything behind it.
 """
 
+import struct
 from array import array
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
+from rclpy.serialization import serialize_message
 from std_msgs.msg import Header
 
-from hilrl_interfaces.msg import EeAction
+from hilrl_interfaces.msg import EeAction, PolicyWeights
 from hilrl_interfaces.msg import Observation as ObservationMessage
 from hilrl_interfaces.msg import Step as StepMessage
 from hilrl_learning.data import (
@@ -23,8 +26,12 @@ from hilrl_learning.data import (
     Source,
     Step,
 )
+from hilrl_learning.policy_slot import Weights
+from hilrl_learning.weights import sha256
 from hilrl_ros.images import to_array, to_message
 from hilrl_ros.stamps import from_ns, to_ns
+
+_LENGTH = struct.Struct("<I")
 
 
 def camera_frame(camera: str) -> str:
@@ -168,3 +175,27 @@ def step_from_message(message: StepMessage, spec: ObservationSpec) -> Step:
         trainable=message.trainable,
         final_observation=final,
     )
+
+
+def serialized_weights(
+    payload: bytes, version: int, critic_updates: int, algorithm: str, stamp: Time
+) -> bytes:
+    """A `PolicyWeights` with its checksum, ready for a publisher.
+
+    In CDR the last field is its length and its bytes: put there directly, megabytes are not copied thrice.
+    """
+    rest = serialize_message(
+        PolicyWeights(
+            header=Header(stamp=stamp),
+            version=version,
+            critic_updates=critic_updates,
+            algorithm=algorithm,
+            sha256=np.frombuffer(sha256(payload), np.uint8),
+        )
+    )
+    return b"".join((rest[: -_LENGTH.size], _LENGTH.pack(len(payload)), payload))
+
+
+def weights_from_message(message: PolicyWeights) -> Weights:
+    """As they arrived; `PolicySlot` checks them."""
+    return Weights(message.version, message.sha256.tobytes(), message.data.tobytes())

@@ -16,17 +16,8 @@ from sensor_msgs.msg import Image, JointState
 from hilrl_interfaces.msg import EeState, RewardEstimate
 from hilrl_learning.data import Observation, ObservationSpec
 from hilrl_learning.messages import finite_vector, image_array
+from hilrl_ros.joints import JOINT_NAMES
 from hilrl_ros.stamps import to_ns
-
-JOINT_NAMES = (
-    "shoulder_pan",
-    "shoulder_lift",
-    "elbow_flex",
-    "wrist_flex",
-    "wrist_roll",
-    "gripper",
-)
-"""As in the SO-101 URDF."""
 
 STAMPS_KEPT = 8
 """Ticks in assembly at once. One is usual; a few more only while a scene is reset."""

@@ -5,10 +5,10 @@ import threading
 from dataclasses import dataclass
 
 from hilrl_learning.data import ActionSpec, ObservationSpec
-from hilrl_learning.policy import Policy, load_policy
-from hilrl_learning.weights import sha256
+from hilrl_learning.policy import Policy
+from hilrl_learning.weights import PolicySpec, sha256, unpack
 
-ASK_AFTER_S = 1.0
+ASK_AFTER_S = 0.5
 """A version that the heartbeat names and that did not arrive within this time is asked for."""
 
 
@@ -28,6 +28,9 @@ class PolicySlot:
         self._observation, self._action = observation, action
         self._arrived: queue.SimpleQueue[Weights | None] = queue.SimpleQueue()
         self._ready: queue.SimpleQueue[Policy | str] = queue.SimpleQueue()
+        self._given: Policy | None = None
+        self._spare: Policy | None = None
+        """Was given out before the one that is now."""
         self._seen_version = 0
         self._missing_version = 0
         self._missing_since_s = 0.0
@@ -40,12 +43,18 @@ class PolicySlot:
         self._arrived.put(weights)
 
     def take(self) -> tuple[Policy | None, str]:
-        """The policy that became usable since the last call, or None; and why weights were refused, or ''."""
+        """The policy that became usable since the last call, or None; and why weights were refused, or ''.
+
+        The one that was given out before must not be used any more: the next weights go into its networks.
+        """
         try:
             ready = self._ready.get_nowait()
         except queue.Empty:
             return None, ""
-        return (None, ready) if isinstance(ready, str) else (ready, "")
+        if isinstance(ready, str):
+            return None, ready
+        self._spare, self._given = self._given, ready
+        return ready, ""
 
     def should_ask(self, wanted_version: int, now_s: float) -> bool:
         """Whether to ask the learner to publish again; at most once per `ASK_AFTER_S`."""
@@ -85,16 +94,20 @@ class PolicySlot:
         """Raises ValueError with the reason when the weights cannot be used here."""
         if sha256(weights.payload) != weights.checksum:
             raise ValueError("sha256: the payload is not the one that was sent")
-        policy = load_policy(weights.payload, weights.version)
-        check_spec(policy, self._observation, self._action)
-        return policy
+        tensors, spec = unpack(weights.payload)
+        check_spec(spec, self._observation, self._action)
+        spare, self._spare = self._spare, None
+        if spare is None or not spec.is_alike(spare.spec):
+            return Policy(spec, tensors, weights.version)
+        spare.load(spec, tensors, weights.version)
+        return spare
 
 
-def check_spec(policy: Policy, observation: ObservationSpec, action: ActionSpec) -> None:
+def check_spec(spec: PolicySpec, observation: ObservationSpec, action: ActionSpec) -> None:
     """Raises ValueError when the policy was trained for other observations or actions."""
     for name, expected, got in (
-        ("observation", observation, policy.spec.observation),
-        ("action", action, policy.spec.action),
+        ("observation", observation, spec.observation),
+        ("action", action, spec.action),
     ):
         if got != expected:
             raise ValueError(f"{name} spec: expected {expected}, got {got}")

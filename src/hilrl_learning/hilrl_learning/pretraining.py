@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hilrl_learning.data import DELTA_AXES, ActionSpec, ObservationSpec, Source
-from hilrl_learning.encoder import Encoder, colour_jitter, random_shift
+from hilrl_learning.encoders import Encoder
+from hilrl_learning.encoders.augmentation import colour_jitter, random_shift
 from hilrl_learning.preprocessor import Preprocessor
 from hilrl_learning.replay import Replay
 
@@ -36,26 +37,21 @@ class EncoderPretraining:
         colour_jitter: float,
         batch: int,
         seed: int,
+        learning_rate: float = 1e-3,
     ) -> None:
         """Reads the demonstrations of `replay` into memory, shrunk. Raises ValueError when there are none."""
         self._encoder, self._preprocessor = encoder, preprocessor
         self._duration_s, self._jitter, self._batch = duration_s, colour_jitter, batch
         self._generator = torch.Generator().manual_seed(seed)
-        episodes = list(replay.episodes((Source.DEMONSTRATION, Source.INTERVENTION)))
-        if not episodes:
-            raise ValueError("pre-training: expected demonstrations in the replay, found none")
+        episodes = shown_episodes(replay)
         slots = np.concatenate([episode[:-1] for episode in episodes])
         states = replay.state[slots]
-        preprocessor.fit(states)
         device = preprocessor.state_mean.device
         axes = [DELTA_AXES.index(axis) for axis in action.axes]
         places = np.concatenate([_places(replay, episode, observation) for episode in episodes])
         spread = np.maximum(places.std(0), 1e-2)
         self._small = torch.cat(
-            [
-                preprocessor.shrink(torch.from_numpy(replay.images[slot]).to(device)).unsqueeze(0)
-                for slot in slots
-            ]
+            [preprocessor.shrink(torch.from_numpy(replay.images[slot][None]).to(device)) for slot in slots]
         )
         self._state = preprocessor.state(torch.from_numpy(states).to(device))
         self._delta = torch.from_numpy(replay.delta[slots][:, axes]).to(device)
@@ -66,7 +62,8 @@ class EncoderPretraining:
         ).to(device)
         self._where = nn.Linear(encoder.size, places.shape[1]).to(device)
         parameters = [*encoder.parameters(), *self._behaviour.parameters(), *self._where.parameters()]
-        self._optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=1e-4)
+        self._learning_rate = learning_rate
+        self._optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=1e-4)
         self.frames = len(slots)
         self.batches = 0
         self.used_s = 0.0
@@ -80,7 +77,7 @@ class EncoderPretraining:
             # Down to a tenth along a cosine: the last features are the ones that stay.
             progress = min(1.0, used_s / self._duration_s)
             for group in self._optimizer.param_groups:
-                group["lr"] = 1e-3 * (0.1 + 0.45 * (1.0 + np.cos(np.pi * progress)))
+                group["lr"] = self._learning_rate * (0.1 + 0.45 * (1.0 + np.cos(np.pi * progress)))
             losses = self._update()
             self.batches += 1
         self.used_s = used_s
@@ -90,7 +87,7 @@ class EncoderPretraining:
         rows = torch.randint(0, self.frames, (self._batch,), generator=self._generator).to(self._state.device)
         small = random_shift(self._small[rows], self._generator)
         small = colour_jitter(small, self._jitter, self._generator)
-        embedding = self._encoder(small, self._preprocessor)
+        embedding = self._encoder.encode(self._preprocessor.planes(small))
         behaviour = self._behaviour(torch.cat((embedding, self._state[rows]), -1))
         delta, gripper = behaviour[:, :-3], behaviour[:, -3:]
         losses = {
@@ -102,6 +99,14 @@ class EncoderPretraining:
         sum(losses.values()).backward()
         self._optimizer.step()
         return losses
+
+
+def shown_episodes(replay: Replay) -> list[np.ndarray]:
+    """Slots of the episodes that people did from start to end. Raises ValueError when there are none."""
+    episodes = list(replay.episodes((Source.DEMONSTRATION, Source.INTERVENTION)))
+    if not episodes:
+        raise ValueError("pre-training: expected demonstrations in the replay, found none")
+    return episodes
 
 
 def _places(replay: Replay, episode: np.ndarray, observation: ObservationSpec) -> np.ndarray:

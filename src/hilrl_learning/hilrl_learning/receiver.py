@@ -1,8 +1,7 @@
-"""Puts the steps of every actor back in order, each exactly once."""
+"""Puts the steps of every actor back in order and stores each exactly once."""
 
-from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from hilrl_learning.data import Step
 
@@ -22,37 +21,63 @@ class ReceiverCounts:
     """Came too far ahead, and were dropped to be sent again."""
 
 
-class StepReceiver:
-    """De-duplicates and orders. The actor's re-sending fills the gaps."""
+@dataclass
+class _Stream:
+    """The steps of one actor."""
 
-    def __init__(self, received: Mapping[str, int]) -> None:
-        """`received`: highest sequence per actor that is stored already."""
-        self._released: dict[str, int] = dict(received)
-        self._ahead: defaultdict[str, dict[int, Step]] = defaultdict(dict)
+    stored: int = 0
+    """Highest sequence that is stored; all before it are too."""
+    newest: int = 0
+    """Highest sequence that ever came."""
+    ahead: dict[int, Step] = field(default_factory=dict)
+
+    @property
+    def lacking(self) -> int:
+        return max(0, min(self.ahead, default=self.newest + 1) - self.stored - 1)
+
+
+class StepReceiver:
+    """De-duplicates, orders and stores. The actor's re-sending fills the gaps."""
+
+    def __init__(self, received: Mapping[str, int], store: Callable[[Step], None]) -> None:
+        """`received`: highest sequence per actor that is stored already; `store` takes each further step."""
+        self._streams = {
+            actor_id: _Stream(stored=sequence, newest=sequence) for actor_id, sequence in received.items()
+        }
+        self._store = store
         self.counts = ReceiverCounts()
 
     @property
-    def actors(self) -> list[str]:
-        """Heard of, in this life or before."""
-        return list(self._released)
+    def received(self) -> dict[str, int]:
+        """Highest sequence per actor up to which every step is stored."""
+        return {actor_id: stream.stored for actor_id, stream in self._streams.items()}
 
-    def add(self, step: Step) -> list[Step]:
-        """The steps, in sequence, that can go on to the trainer now that this one is here; often just it."""
-        released = self._released.setdefault(step.actor_id, 0)
-        ahead = self._ahead[step.actor_id]
-        if step.sequence <= released or step.sequence in ahead:
+    @property
+    def lacking(self) -> dict[str, int]:
+        """How many steps right behind `received` did not come, or could not be stored, per actor."""
+        return {actor_id: stream.lacking for actor_id, stream in self._streams.items()}
+
+    def add(self, step: Step) -> None:
+        """Store the step if it is its turn, and those that waited for it.
+
+        Passes on what `store` raises; a step for which it did counts as one that did not come.
+        """
+        stream = self._streams.setdefault(step.actor_id, _Stream())
+        ahead = stream.ahead
+        if step.sequence <= stream.stored or step.sequence in ahead:
             self.counts.duplicates += 1
-            return []
-        if step.sequence > released + 1:
+            return
+        stream.newest = max(stream.newest, step.sequence)
+        if step.sequence > stream.stored + 1:
             if len(ahead) >= AHEAD_KEPT:
                 self.counts.refused += 1
             else:
                 self.counts.ahead += 1
                 ahead[step.sequence] = step
-            return []
-        ready = [step]
-        while (following := ahead.pop(ready[-1].sequence + 1, None)) is not None:
-            ready.append(following)
-        self._released[step.actor_id] = ready[-1].sequence
-        self.counts.accepted += len(ready)
-        return ready
+            return
+        following: Step | None = step
+        while following is not None:
+            self._store(following)
+            stream.stored = following.sequence
+            self.counts.accepted += 1
+            following = ahead.pop(following.sequence + 1, None)

@@ -1,29 +1,36 @@
 """Every step of a run in memory-mapped files: frames once, as uint8, the next observation by index."""
 
-import json
-import os
+import threading
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hilrl_learning.data import ObservationSpec, Source, Step
+from hilrl_learning.data import Observation, ObservationSpec, Source, Step
+from hilrl_learning.replay_files import ReplayFiles, give_back_memory
+from hilrl_learning.replay_index import SamplingIndex
 
 NONE = -1
 
 
 @dataclass(frozen=True)
-class Transitions:
-    """Sampled transitions, up to `n_step` control steps long. Slots index the replay's arrays."""
+class Windows:
+    """Sampled windows of up to `length` consecutive steps. Slots index the replay's arrays."""
 
-    slot: NDArray[np.int64]
-    """(batch,): where the observation is."""
+    slots: NDArray[np.int64]
+    """(batch, length): of the steps; where a window ends early its last step is repeated."""
+    valid: NDArray[np.bool_]
+    """(batch, length): False for those repetitions. The first step is always valid."""
+    whole: NDArray[np.bool_]
+    """(batch,): all steps are there, or the last one terminated the episode."""
     next_slot: NDArray[np.int64]
     """(batch,): where the observation is from which the return bootstraps."""
     reward: NDArray[np.float32]
-    """(batch,): discounted sum of rewards on the way."""
+    """(batch,): discounted sum of the valid steps' rewards."""
     discount: NDArray[np.float32]
     """(batch,): factor of the bootstrap value, 0 where the episode terminated."""
 
@@ -32,29 +39,28 @@ class Replay:
     """A ring of observation slots. A step lies in its observation's slot; `next` names the slot after it.
 
     Arrays are memory-mapped, so a killed process loses nothing that `add` returned from, and RAM stays flat.
-    Slots of people's steps are never overwritten. One writer; readers in the same process.
+    Slots of people's steps are never overwritten. A step can be sampled once its outcome is known and an
+    encoder's output is cached for both ends, where one is wanted at all.
+
+    Any thread may call any method; hold `lock` from sampling slots until their contents are read.
     """
 
     def __init__(
         self,
         folder: Path,
         observation: ObservationSpec,
-        embedding_shape: tuple[int, int],
+        cached_shape: tuple[int, ...] | None,
         capacity: int,
     ) -> None:
-        """Open or create; `embedding_shape` is (crops, embedding).
+        """Open or create; `cached_shape` is of what is cached per observation, None: nothing.
 
         Raises ValueError when the folder holds a replay of another layout.
         """
-        folder.mkdir(parents=True, exist_ok=True)
         self.capacity = capacity
-        self._names = observation.state_names
-        state_size = len(observation.state_names)
+        self.lock = threading.RLock()
         layout = {
-            # name: shape of one slot, dtype
             "images": ((len(observation.cameras), *observation.image_size, 3), "uint8"),
-            "embedding": (embedding_shape, "float16"),
-            "state": ((state_size,), "float32"),
+            "state": ((len(observation.state_names),), "float32"),
             "delta": ((5,), "float32"),
             "gripper": ((), "uint8"),
             "source": ((), "uint8"),
@@ -72,98 +78,132 @@ class Replay:
             # Order of insertion from 1; 0 is an empty slot. Written last: a slot with a serial is complete.
             "serial": ((), "uint64"),
         }
-        self._check_layout(folder / "layout.json", capacity, layout)
-        self._maps = {
-            name: _open_array(folder / f"{name}.bin", (capacity, *shape), dtype)
-            for name, (shape, dtype) in layout.items()
-        }
-        # Plain views: indexing a memmap object itself costs several times as much.
-        self._arrays = {name: np.asarray(array) for name, array in self._maps.items()}
-        self._actors_file = folder / "actors.json"
-        self.actors: list[str] = (
-            json.loads(self._actors_file.read_text()) if self._actors_file.exists() else []
-        )
+        if cached_shape is not None:
+            layout |= {
+                "cached": (cached_shape, "float16"),
+                "cached_by": ((), "uint32"),  # version of the encoder; 0: not yet
+            }
+        self._files = ReplayFiles(folder, capacity, layout, observation.state_names)
+        # Each array is an attribute: `images`, `state`, `delta` ...
+        vars(self).update(self._files.arrays)
+        self.actors = self._files.actors
+        self.caches = cached_shape is not None
+        self._encoder_version = 0
         self._recover()
+        give_back_memory()
 
-    def __getattr__(self, name: str) -> NDArray:
-        try:
-            return self.__dict__["_arrays"][name]
-        except KeyError:
-            raise AttributeError(name) from None
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NDArray: ...
 
     def __len__(self) -> int:
         """Steps held."""
-        return int(self._steps)
+        return self._steps
 
-    def add(self, step: Step, embedding: NDArray[np.float16], final: NDArray[np.float16] | None) -> None:
-        """Append a step; embeddings of shape (crops, embedding) of its observation and final observation.
+    @property
+    def human_transitions(self) -> int:
+        """People's steps that can be sampled."""
+        return len(self._index.human)
 
-        Steps of one actor come in the order of their sequence numbers.
+    def add(self, step: Step) -> None:
+        """Append a step. Steps of one actor come in the order of their sequence numbers.
+
+        Raises ValueError when every slot holds a person's step.
         """
-        actor = self._actor_index(step.actor_id)
-        slot = self._claim()
-        self._write_observation(slot, step.observation.images, step.observation.state, embedding)
-        self.delta[slot] = step.action.delta
-        self.gripper[slot] = step.action.gripper
-        self.source[slot] = step.action.source
-        self.policy_version[slot] = step.action.policy_version
-        self.reward[slot] = step.reward
-        self.terminated[slot] = step.terminated
-        self.truncated[slot] = step.truncated
-        self.trainable[slot] = step.trainable
-        self.is_step[slot] = True
-        self._write_name(slot, actor, step)
-        if step.final_observation is not None:
-            final_slot = self._claim(beside=slot)
-            self._write_observation(
-                final_slot, step.final_observation.images, step.final_observation.state, final
-            )
-            self.is_step[final_slot] = False
-            self._write_name(final_slot, actor, step)
-            self._commit(final_slot)
-            self.next[slot] = final_slot
-        self._commit(slot)
-        before = self._open.pop(actor, NONE)
-        if before != NONE and self._follows(slot, before):
-            self.next[before] = slot
-            self._admit(before)
-        if step.final_observation is not None:
-            self._admit(slot)
-        else:
-            self._open[actor] = slot
-        self._steps += 1
-        self._sequences[actor] = step.sequence
+        with self.lock:
+            actor = self._files.actor_index(step.actor_id)
+            slot = self._claim()
+            self._write(slot, actor, step, step.observation, is_step=True)
+            if step.final_observation is not None:
+                final = self._claim(beside=slot)
+                self._write(final, actor, step, step.final_observation, is_step=False)
+                self._commit(final)
+                self.next[slot] = final
+            self._commit(slot)
+            before = self._open.pop(actor, NONE)
+            if before != NONE and self._follows(slot, before):
+                self._link(before, slot)
+            if step.final_observation is not None:
+                self._link(slot, int(self.next[slot]))
+            else:
+                self._open[actor] = slot
+            self._steps += 1
+            self._files.received[actor] = step.sequence
 
     def received(self) -> dict[str, int]:
         """Highest sequence number held, per actor id."""
-        return {self.actors[actor]: sequence for actor, sequence in self._sequences.items()}
+        with self.lock:
+            newest = zip(self.actors, self._files.received.tolist(), strict=False)
+            return {actor: sequence for actor, sequence in newest if sequence}
+
+    def encode_with(self, version: int) -> None:
+        """From now on only what encoder `version` (from 1) cached counts; the rest is to be encoded."""
+        with self.lock:
+            self._encoder_version = version
+            self._renew()
+        give_back_memory()
+
+    def take_uncached(self, limit: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+        """Up to `limit` slots, oldest first, whose observation is to be encoded, and their serials."""
+        with self.lock:
+            count = min(limit, len(self._uncached))
+            slots = np.array([self._uncached.popleft() for _ in range(count)], np.int64)
+            return slots, self.serial[slots]
+
+    def cache(self, slots: NDArray[np.int64], serials: NDArray[np.uint64], outputs: NDArray) -> None:
+        """Store the encoder's output for slots that still hold what they held when they were taken."""
+        with self.lock:
+            same = self.serial[slots] == serials
+            slots = slots[same]
+            self.cached[slots] = outputs[same]
+            self.cached_by[slots] = self._encoder_version
+            self._admit(slots)
+
+    @property
+    def uncached(self) -> int:
+        """Observations that wait for the encoder."""
+        return len(self._uncached)
 
     def sample(
-        self, rng: np.random.Generator, human: int, everything: int, n_step: int, discount: float
-    ) -> Transitions:
-        """`human` transitions of people followed by `everything` of anyone.
+        self, rng: np.random.Generator, human: int, everything: int, length: int, discount: float
+    ) -> Windows:
+        """`human` windows that begin with a person's step, followed by `everything` of anyone.
 
-        An n-step return (Sutton 1988) ends early where the episode does. Raises ValueError when there is
-        nothing to sample.
+        Raises ValueError when there is nothing to sample.
         """
-        if self._all.size == 0 or (human > 0 and self._human.size == 0):
-            raise ValueError("replay: nothing to sample yet")
-        slots = np.concatenate((self._human.draw(rng, human), self._all.draw(rng, everything)))
-        return self.returns(slots, n_step, discount)
+        with self.lock:
+            return self.windows(self._index.draw(rng, human, everything, self._used), length, discount)
 
-    def returns(self, slots: NDArray[np.int64], n_step: int, discount: float) -> Transitions:
-        """The n-step transitions that start at `slots`."""
-        reward = np.zeros(len(slots), np.float32)
-        factor = np.ones(len(slots), np.float32)
-        at = slots.copy()
-        going = np.ones(len(slots), bool)
-        for i in range(n_step):
-            if i > 0:  # a step whose outcome is not known yet, or not to be trained on, ends the sum
-                going = going & self.is_step[at] & self.trainable[at] & (self.next[at] != NONE)
-            reward += going * factor * self.reward[at]
-            factor = np.where(going, factor * discount * ~self.terminated[at], factor)
-            at = np.where(going, self.next[at], at)
-        return Transitions(slots, at, reward, factor.astype(np.float32))
+    def windows(self, slots: NDArray[np.int64], length: int, discount: float) -> Windows:
+        """The windows that start at `slots`, each of which can be sampled.
+
+        An n-step return (Sutton 1988) ends early where the episode does, and before a step that is not to be
+        trained on; it then bootstraps from there.
+        """
+        with self.lock:
+            steps = np.empty((len(slots), length), np.int64)
+            valid = np.empty((len(slots), length), bool)
+            reward = np.zeros(len(slots), np.float32)
+            factor = np.ones(len(slots), np.float32)
+            last, at = slots, self.next[slots]
+            going = np.ones(len(slots), bool)
+            for i in range(length):
+                if i > 0:
+                    going = going & self._index.member[at]
+                    last = np.where(going, at, last)
+                    at = np.where(going, self.next[last], at)
+                steps[:, i], valid[:, i] = last, going
+                reward += going * factor * self.reward[last]
+                factor = np.where(going, factor * discount, factor)
+            terminated = self.terminated[last]
+            return Windows(
+                slots=steps,
+                valid=valid,
+                whole=valid[:, -1] | terminated,
+                next_slot=at,
+                reward=reward,
+                discount=np.where(terminated, 0.0, factor).astype(np.float32),
+            )
 
     def episodes(self, sources: tuple[Source, ...]) -> Iterator[NDArray[np.int64]]:
         """Slots of every complete episode whose steps are all of `sources`, its final observation last."""
@@ -183,43 +223,31 @@ class Replay:
 
     def flush(self) -> None:
         """Wait until everything is on disk: what survives even a power cut."""
-        for array in self._maps.values():
-            array.flush()
+        self._files.flush()
 
-    def _check_layout(self, path: Path, capacity: int, layout: dict) -> None:
-        wanted = json.dumps({"capacity": capacity, "layout": layout, "state": self._names}, default=list)
-        if not path.exists():
-            temporary = path.with_suffix(".tmp")
-            temporary.write_text(wanted)
-            os.replace(temporary, path)
-        elif json.loads(path.read_text()) != json.loads(wanted):
-            raise ValueError(
-                f"replay: {path.parent} holds another layout; start a new run or restore its settings"
-            )
-
-    def _actor_index(self, actor_id: str) -> int:
-        if actor_id not in self.actors:
-            self.actors.append(actor_id)
-            temporary = self._actors_file.with_suffix(".tmp")
-            temporary.write_text(json.dumps(self.actors))
-            os.replace(temporary, self._actors_file)
-        return self.actors.index(actor_id)
-
-    def _write_observation(self, slot: int, images: NDArray, state: NDArray, embedding: NDArray) -> None:
-        self.images[slot] = images
-        self.state[slot] = state
-        self.embedding[slot] = embedding
-
-    def _write_name(self, slot: int, actor: int, step: Step) -> None:
+    def _write(self, slot: int, actor: int, step: Step, observation: Observation, is_step: bool) -> None:
+        self.images[slot] = observation.images
+        self.state[slot] = observation.state
+        self.is_step[slot] = is_step
         self.actor[slot] = actor
         self.sequence[slot] = step.sequence
         self.episode[slot] = step.episode
         self.index[slot] = step.index
         self.next[slot] = NONE
+        self.delta[slot] = step.action.delta
+        self.gripper[slot] = step.action.gripper
+        self.source[slot] = step.action.source
+        self.policy_version[slot] = step.action.policy_version
+        self.reward[slot] = step.reward
+        self.terminated[slot] = step.terminated
+        self.truncated[slot] = step.truncated
+        self.trainable[slot] = step.trainable
 
     def _commit(self, slot: int) -> None:
         self._serial += 1
         self.serial[slot] = self._serial
+        if self._encoder_version > 0:
+            self._uncached.append(slot)
 
     def _claim(self, beside: int = NONE) -> int:
         """Free the next slot that is not kept for people's steps."""
@@ -230,15 +258,20 @@ class Replay:
                 break
         else:
             raise ValueError(f"replay: all {self.capacity} slots hold people's steps")
+        self._used = max(self._used, slot + 1)
         if self.serial[slot] > 0:
             self._steps -= int(self.is_step[slot])
             self.serial[slot] = 0
-            self._all.discard(slot)
-            before = self._previous[slot]
+            if self.caches:
+                self.cached_by[slot] = 0
+            before = int(self._before[slot]) - 1
             if before != NONE:  # its next observation is gone, so it is no transition any more
                 self.next[before] = NONE
-                self._all.discard(before)
-        self._previous[slot] = NONE
+                self._index.discard(before)
+            if self.next[slot] != NONE:
+                self._before[self.next[slot]] = 0
+            self._index.discard(slot)
+        self._before[slot] = 0
         return slot
 
     def _follows(self, slot: int, before: int) -> bool:
@@ -248,74 +281,75 @@ class Replay:
             and self.sequence[slot] == self.sequence[before] + 1
         )
 
-    def _admit(self, slot: int) -> None:
-        """The transition at `slot` is complete."""
-        self._previous[self.next[slot]] = slot
-        human = self.source[slot] != Source.POLICY
-        if human:
-            self._kept[slot] = self._kept[self.next[slot]] = True
-        if self.trainable[slot]:
-            self._all.add(slot)
-            if human:
-                self._human.add(slot)
+    def _link(self, slot: int, following: int) -> None:
+        """The outcome of the step at `slot` is the observation at `following`."""
+        self.next[slot] = following
+        self._before[following] = slot + 1
+        if self.source[slot] != Source.POLICY:
+            self._kept[[slot, following]] = True
+        if not self.caches:
+            self._admit(np.array([slot]))
+
+    def _admit(self, slots: NDArray[np.int64]) -> None:
+        """Let steps be sampled for which that has become possible with these slots."""
+        if self.caches:
+            slots = np.concatenate((slots, self._before[slots].astype(np.int64) - 1))
+            slots = np.unique(slots[slots != NONE])
+        slots = slots[self.is_step[slots] & self.trainable[slots] & (self.next[slots] != NONE)]
+        if self.caches:
+            version = self._encoder_version
+            slots = slots[self.cached_by[slots] == version]
+            slots = slots[self.cached_by[self.next[slots]] == version]
+        self._index.add(slots, self.source[slots] != Source.POLICY)
 
     def _recover(self) -> None:
-        """Rebuild what is held in RAM from the files."""
-        self._all, self._human = _SlotSet(self.capacity), _SlotSet(self.capacity)
-        self._kept = np.zeros(self.capacity, bool)
-        self._previous = np.full(self.capacity, NONE, np.int64)
-        self._open: dict[int, int] = {}
-        self._sequences: dict[int, int] = {}
+        """Rebuild what is held in RAM from the files, and mend what a kill left half linked."""
         used = self.slots()
         self._serial = int(self.serial[used[-1]]) if used.size else 0
         self._cursor = (int(used[-1]) + 1) % self.capacity if used.size else 0
+        self._used = int(used.max()) + 1 if used.size else 0
+        self._kept = np.zeros(self.capacity, bool)
+        self._before = np.zeros(self.capacity, np.int32)
+        """Slot + 1 of the step whose outcome a slot holds; 0: none. Zeros cost no RAM until written."""
         steps = used[self.is_step[used]]
         self._steps = len(steps)
-        for slot in steps:
-            actor = int(self.actor[slot])
-            self._sequences[actor] = max(self._sequences.get(actor, 0), int(self.sequence[slot]))
-            before = self._open.pop(actor, NONE)
-            if before != NONE and self._follows(slot, before):
-                self.next[before] = slot
-                self._admit(before)
-            if self.terminated[slot] or self.truncated[slot]:
-                if self.next[slot] != NONE:
-                    self._admit(slot)
-            else:
-                self._open[actor] = int(slot)
+        order = np.lexsort((self.sequence[steps], self.actor[steps]))
+        steps = steps[order]
+        following = np.append(steps[1:], NONE)
+        ended = self.terminated[steps] | self.truncated[steps]
+        final = self.next[steps]
+        good_final = ended & (final != NONE)
+        good_final[good_final] &= (
+            ~self.is_step[final[good_final]]
+            & (self.serial[final[good_final]] > 0)
+            & (self.sequence[final[good_final]] == self.sequence[steps[good_final]])
+        )
+        linked = np.zeros(len(steps), bool)
+        linked[:-1] = (
+            ~ended[:-1]
+            & (self.actor[steps[1:]] == self.actor[steps[:-1]])
+            & (self.episode[steps[1:]] == self.episode[steps[:-1]])
+            & (self.index[steps[1:]] == self.index[steps[:-1]] + 1)
+            & (self.sequence[steps[1:]] == self.sequence[steps[:-1]] + 1)
+        )
+        self.next[steps] = np.where(linked, following, np.where(good_final, final, NONE))
+        known = steps[linked | good_final]
+        self._before[self.next[known]] = known + 1
+        human = known[self.source[known] != Source.POLICY]
+        self._kept[human] = self._kept[self.next[human]] = True
+        last = np.append(self.actor[steps[1:]] != self.actor[steps[:-1]], True) if len(steps) else ended
+        newest = steps[last]
+        stored = self._files.received
+        stored[self.actor[newest]] = np.maximum(stored[self.actor[newest]], self.sequence[newest])
+        self._open = {int(self.actor[slot]): int(slot) for slot in steps[last & ~ended]}
+        self._renew()
 
-
-class _SlotSet:
-    """A set of slots with O(1) add, discard and uniform draw."""
-
-    def __init__(self, capacity: int) -> None:
-        self._slots = np.empty(capacity, np.int64)
-        self._position = np.full(capacity, NONE, np.int64)
-        self.size = 0
-
-    def add(self, slot: int) -> None:
-        if self._position[slot] == NONE:
-            self._slots[self.size] = slot
-            self._position[slot] = self.size
-            self.size += 1
-
-    def discard(self, slot: int) -> None:
-        position = self._position[slot]
-        if position != NONE:
-            self.size -= 1
-            last = self._slots[self.size]
-            self._slots[position] = last
-            self._position[last] = position
-            self._position[slot] = NONE
-
-    def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.int64]:
-        return self._slots[rng.integers(0, self.size, count)] if count else np.empty(0, np.int64)
-
-
-def _open_array(path: Path, shape: tuple[int, ...], dtype: str) -> np.memmap:
-    """A memory-mapped array; a new file is sparse, so capacity costs nothing until used."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    if not path.exists():
-        with path.open("wb") as file:
-            file.truncate(size)
-    return np.memmap(path, dtype=dtype, mode="r+", shape=shape)
+    def _renew(self) -> None:
+        """Find anew what can be sampled and what is to be encoded."""
+        self._index = SamplingIndex(self.capacity)
+        self._uncached: deque[int] = deque()
+        used = self.slots()
+        if self._encoder_version > 0:
+            self._uncached.extend(used[self.cached_by[used] != self._encoder_version].tolist())
+        if self._encoder_version > 0 or not self.caches:
+            self._admit(used)

@@ -49,7 +49,7 @@ class Spool:
     """The steps of one actor. Opening it continues what is in the folder."""
 
     def __init__(self, folder: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
-        """Raises ValueError when another process has the spool open, or when it is damaged."""
+        """Raises ValueError when another process has it open, it is damaged, or the disk refuses it."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._segment_bytes = segment_bytes
@@ -69,6 +69,9 @@ class Spool:
             self._recover()
             self._write = -1
             self._begin_segment()
+        except OSError as error:
+            os.close(self._lock)
+            raise ValueError(f"spool {folder}: expected to be able to write there: {error}") from error
         except BaseException:
             os.close(self._lock)
             raise

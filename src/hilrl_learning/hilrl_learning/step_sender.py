@@ -1,8 +1,9 @@
-"""Sends spooled steps to the learner in order, and again from where its receipts stop.
+"""Sends spooled steps to the learner in order, and again what it lacks.
 
-Go-back-N: steps leave in sequence, at most `WINDOW` of them unacknowledged. While the learner keeps up,
-each leaves at once. What it missed (it was down, or restarted) follows a few per `pump`, so that neither
-the control loop nor the network is flooded; new steps wait in the spool for their turn.
+Steps leave in sequence, at most `WINDOW` of them unacknowledged. While the learner keeps up, each leaves at
+once. What it missed while it was down follows a few per `pump`, so that neither the control loop nor the
+network is flooded; new steps wait in the spool for their turn. A gap that a receipt names is filled first.
+Where receipts only stand still, all that has none is sent again (go-back-N).
 """
 
 from collections.abc import Callable
@@ -12,8 +13,8 @@ from hilrl_learning.spool import Spool
 WINDOW = 256
 """Steps under way without a receipt: 25 MB of two-camera steps; half the depth of the topic."""
 
-BURST = 4
-"""Steps sent again per `pump`: about 2 ms of work."""
+BURST = 16
+"""Steps sent per `pump`: about 3 ms of work."""
 
 STALL_S = 2.0
 """Receipts stand still this long with steps under way: they are lost, send again."""
@@ -30,6 +31,8 @@ class StepSender:
         self._send = send
         self._sent = 0
         self._acknowledged = 0
+        self._lacking = range(0)
+        """Sequences of a gap that is still to be filled."""
         self._heard_s: float | None = None
         self._progress_s = 0.0
 
@@ -42,8 +45,11 @@ class StepSender:
         """Since the last heartbeat; None: there was none yet."""
         return None if self._heard_s is None else now_s - self._heard_s
 
-    def acknowledged(self, sequence: int, now_s: float) -> str:
-        """A heartbeat came. Returns what is wrong with it, or ''."""
+    def acknowledged(self, sequence: int, lacking: int, now_s: float) -> str:
+        """A heartbeat came: the learner has all up to `sequence`, lacks the next few and knows later ones.
+
+        Returns what is wrong with it, or ''.
+        """
         returned = self._heard_s is None or now_s - self._heard_s > SILENCE_S
         self._heard_s = now_s
         if sequence + 1 < self._spool.first_sequence:
@@ -58,6 +64,8 @@ class StepSender:
         if returned:
             self._sent, self._progress_s = sequence, now_s
         self._sent = max(self._sent, sequence)
+        # What was not sent yet has its turn anyway.
+        self._lacking = range(sequence + 1, min(sequence + lacking, self._sent) + 1)
         return ""
 
     def appended(self, payload: bytes, now_s: float) -> None:
@@ -75,6 +83,10 @@ class StepSender:
         if self._sent > self._acknowledged and now_s - self._progress_s > STALL_S:
             self._sent, self._progress_s = self._acknowledged, now_s
         for _ in range(BURST):
+            if self._lacking:
+                self._send(self._spool.read(self._lacking[0]))
+                self._lacking = self._lacking[1:]
+                continue
             if self._sent >= self._spool.last_sequence or not self._has_room():
                 return
             self._start_waiting(now_s)

@@ -1,25 +1,33 @@
 """The course of a training run: wait for demonstrations, pre-train, imitate, train, finish."""
 
+import copy
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
-from hilrl_learning import checkpoint
+from hilrl_learning import encoders, training_state
 from hilrl_learning.algorithms import registry
-from hilrl_learning.data import ActionSpec, Observation, ObservationSpec, Source, Step
+from hilrl_learning.data import ActionSpec, ObservationSpec, Source, Step
 from hilrl_learning.data_mixer import DataMixer
-from hilrl_learning.encoder import Encoder, embed
 from hilrl_learning.preprocessor import Preprocessor
-from hilrl_learning.pretraining import EncoderPretraining
+from hilrl_learning.pretraining import EncoderPretraining, shown_episodes
 from hilrl_learning.replay import Replay
+from hilrl_learning.run_statistics import RunStatistics
+from hilrl_learning.train_config import TrainConfig
+from hilrl_learning.vision_cache import GROUP, VisionCache
 from hilrl_learning.weights import PolicySpec, pack
 
 SLICE_S = 0.05
-"""Longest stretch of `Trainer.work`, so that new steps never wait long."""
+"""Longest stretch of `Trainer.work`, so that nothing waits long for it."""
+LATEST_ENCODING_S = 0.5
+"""New steps wait no longer than this for a full group to be encoded with."""
+IMITATION_SLICE = 10
+"""Imitation updates per call of `work`."""
 
 
 class Phase(IntEnum):
@@ -31,77 +39,11 @@ class Phase(IntEnum):
     FINISHED = 3
 
 
-@dataclass(frozen=True)
-class TrainConfig:
-    """Settings of a run, whatever the algorithm; each becomes a parameter of the learner."""
-
-    algorithm: str = field(default="sac", metadata={"description": "registry name of the algorithm"})
-    seed: int = field(default=0, metadata={"description": "seed of networks and sampling"})
-    device: str = field(default="cpu", metadata={"description": "torch device of training, e.g. cpu, cuda"})
-    threads: int = field(default=1, metadata={"description": "torch threads while actors run", "minimum": 1})
-    pretraining_threads: int = field(
-        default=2, metadata={"description": "torch threads while actors wait for pre-training", "minimum": 1}
-    )
-    duration_s: float = field(
-        default=300.0,
-        metadata={
-            "description": "wall time of the run, demonstrations included; 0: unlimited",
-            "minimum": 0.0,
-        },
-    )
-    demonstrations: int = field(
-        default=20, metadata={"description": "successful demonstrations to wait for", "minimum": 1}
-    )
-    capacity: int = field(
-        default=100_000, metadata={"description": "observations the replay holds", "minimum": 100}
-    )
-    features_per_camera: int = field(
-        default=64, metadata={"description": "embedding size per camera", "minimum": 1}
-    )
-    crops: int = field(default=3, metadata={"description": "shifted crops cached per frame", "minimum": 1})
-    pretraining_s: float = field(
-        default=45.0, metadata={"description": "time for the encoder's pre-training", "minimum": 0.0}
-    )
-    pretraining_batch: int = field(
-        default=64, metadata={"description": "frames per pre-training batch", "minimum": 1}
-    )
-    colour_jitter: float = field(
-        default=0.1,
-        metadata={
-            "description": "random gain and offset of colours in pre-training",
-            "minimum": 0.0,
-            "maximum": 1.0,
-        },
-    )
-    imitation_updates: int = field(
-        default=1500, metadata={"description": "behaviour cloning updates before training", "minimum": 0}
-    )
-    batch: int = field(
-        default=128, metadata={"description": "transitions per update, half from people", "minimum": 2}
-    )
-    n_step: int = field(
-        default=3,
-        metadata={"description": "control steps a return reaches before it bootstraps", "minimum": 1},
-    )
-    discount: float = field(
-        default=0.97, metadata={"description": "discount per control step", "minimum": 0.0, "maximum": 1.0}
-    )
-    max_updates_per_env_step: float = field(
-        default=4.0, metadata={"description": "bound on critic updates per stored step", "minimum": 0.0}
-    )
-    gripper_middle_rad: float = field(
-        default=0.4, metadata={"description": "gripper goals above this count as open"}
-    )
-    publish_hz: float = field(
-        default=1.0, metadata={"description": "rate of new policy versions", "minimum": 0.01}
-    )
-    checkpoint_s: float = field(
-        default=60.0, metadata={"description": "time between checkpoints", "minimum": 1.0}
-    )
-
-
 class Trainer:
-    """Owns replay, networks and the clock of a run. Used from one thread."""
+    """Owns replay, networks and the clock of a run.
+
+    `add` and `received` may be called from any thread, the rest from one.
+    """
 
     def __init__(
         self,
@@ -111,53 +53,76 @@ class Trainer:
         action: ActionSpec,
         run_dir: Path,
     ) -> None:
-        """Raises ValueError where the run folder holds data of other settings."""
+        """Raises ValueError where settings contradict each other or the run folder holds data of others."""
         self.config = config
         self.phase = Phase.DEMONSTRATIONS
-        self.env_steps = 0
         self.demonstrations = 0
-        self._all_shown: dict[str, bool] = {}
-        """Whether every step of the running episode was demonstrated, per actor."""
-        self._run_dir, self._observation, self._action = run_dir, observation, action
+        self.run_dir = run_dir
+        self._observation, self._action = observation, action
         self._device = torch.device(config.device)
         torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
-        self._rng = np.random.default_rng(config.seed)
-        self._generator = torch.Generator().manual_seed(config.seed)
-        self._preprocessor = Preprocessor(len(observation.state_names)).to(self._device)
-        self._encoder = Encoder(len(observation.cameras), config.features_per_camera).to(self._device)
-        features = self._encoder.size + len(observation.state_names)
+        self.rng = np.random.default_rng(config.seed)
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.encoder = encoders.build(
+            config.encoder,
+            len(observation.cameras),
+            observation.image_size,
+            config.features_per_camera,
+            config.encoder_weights,
+        ).to(self._device)
+        self.preprocessor = Preprocessor(len(observation.state_names), self.encoder.frame_size).to(
+            self._device
+        )
         self.algorithm = registry.algorithm(config.algorithm)(
-            algorithm_config, features, len(action.axes), self._device
+            algorithm_config, self.encoder, len(observation.state_names), len(action.axes), self._device
         )
+        if config.compile:
+            self.algorithm.compile()
+        cached = self.encoder.cached_shape
         self.replay = Replay(
-            run_dir / "replay", observation, (config.crops, self._encoder.size), config.capacity
+            run_dir / "replay",
+            observation,
+            None if cached is None else (config.crops, *cached),
+            config.capacity,
         )
-        self._mixer = DataMixer(
+        self.cache = VisionCache(
+            self.encoder, self.preprocessor, self.replay, config.crops, self.generator, self._device
+        )
+        self.mixer = DataMixer(
             self.replay,
-            self._preprocessor,
+            self.preprocessor,
             observation,
             action,
             batch=config.batch,
+            window=self.algorithm.window,
             n_step=config.n_step,
             discount=config.discount,
             gripper_middle_rad=config.gripper_middle_rad,
             device=self._device,
-            rng=self._rng,
+            rng=self.rng,
+            generator=self.generator,
         )
+        self.statistics = RunStatistics(self.replay)
+        self.imitation_updates = 0
+        self.steps_before_training = 0
+        self.version = 0
+        self.elapsed_before_s = 0.0
+        self._all_shown: dict[str, bool] = {}
+        """Whether every step of the running episode was demonstrated, per actor."""
         self._pretraining: EncoderPretraining | None = None
-        self._encoder_trained = False
-        self._imitation_updates = 0
-        self._steps_before_training = 0
-        self._elapsed_before_s = 0.0
+        self._refreshed: encoders.Encoder | None = None
+        """The copy that is trained while the encoder serves on."""
         self._started = time.monotonic()
-        self._version = 0
         self._payload: bytes | None = None
-        self._next_publish = 0.0
-        self._next_checkpoint = 0.0
-        self._sums: dict[str, torch.Tensor | float] = {}
-        self._counts: dict[str, int] = {}
-        self._count_stored()
+        self._next_publish_s = self._next_checkpoint_s = self._next_encoding_s = 0.0
+        self._next_refresh_s = 0.0
+        self._publish_from = 0
+        """Critic updates before which no policy is published."""
+        self.env_steps = len(self.replay)
+        self._count_demonstrations()
+        if not self.encoder.pretrained_here:
+            self.cache.renew(1)
 
     @property
     def critic_updates(self) -> int:
@@ -165,9 +130,14 @@ class Trainer:
         return self.algorithm.critic_updates
 
     @property
+    def online_steps(self) -> int:
+        """Steps since training began."""
+        return self.env_steps - self.steps_before_training
+
+    @property
     def elapsed_s(self) -> float:
         """Wall time of the run over all its sessions."""
-        return self._elapsed_before_s + time.monotonic() - self._started
+        return self.elapsed_before_s + time.monotonic() - self._started
 
     @property
     def time_left_s(self) -> float:
@@ -179,11 +149,10 @@ class Trainer:
         return self.replay.received()
 
     def add(self, step: Step) -> None:
-        """Store a step with its cached embeddings."""
-        embedding = self._embed(step.observation)
-        final = None if step.final_observation is None else self._embed(step.final_observation)
-        self.replay.add(step, embedding, final)
+        """Store a step. Raises ValueError or OSError when it cannot be."""
+        self.replay.add(step)
         self.env_steps += 1
+        self.statistics.acted(step.action, self.critic_updates)
         shown = step.action.source == Source.DEMONSTRATION
         self._all_shown[step.actor_id] = shown and (
             step.index == 0 or self._all_shown.get(step.actor_id, False)
@@ -193,90 +162,54 @@ class Trainer:
 
     def work(self) -> bool:
         """Do one bounded piece of what the phase asks for. False: there is nothing to do now."""
-        if self.phase is not Phase.FINISHED and self.time_left_s == 0.0:
+        if self.phase is Phase.FINISHED:
+            return False
+        if self.time_left_s == 0.0:
             self._finish()
-            return True
-        if self.phase is Phase.DEMONSTRATIONS:
+        elif self._is_encoding_due():
+            with self.statistics.timed("encode"):
+                self.cache.work()
+        elif self.phase is Phase.DEMONSTRATIONS:
             if self.demonstrations < self.config.demonstrations:
                 return False
             self.phase = Phase.PRETRAINING  # known to actors before the work begins
         elif self.phase is Phase.PRETRAINING:
             self._pretrain()
-        elif self.phase is Phase.TRAINING:
+        else:
             return self._train()
-        return self.phase is not Phase.FINISHED
+        return True
 
     def acting_payload(self) -> tuple[int, bytes] | None:
         """Version and weights of the newest policy for actors, or None while there is none."""
-        return None if self._payload is None else (self._version, self._payload)
+        return None if self._payload is None else (self.version, self._payload)
 
     def stats(self) -> dict[str, float]:
-        """Means of the losses and values since the last call."""
-        means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
-        self._sums, self._counts = {}, {}
-        return means
+        """Means of the losses and values since the last call, and what the run looks like."""
+        online = self.online_steps if self.phase is Phase.TRAINING else 0
+        return self.statistics.take(self.critic_updates, online)
 
     def save(self) -> Path:
-        """Write a checkpoint and make it the latest."""
-        self.replay.flush()
-        tensors = {
-            f"{name}.{key}": value
-            for name, module in self._modules().items()
-            for key, value in module.state_dict().items()
-        }
-        for name, optimizer in self.algorithm.optimizers().items():
-            tensors |= checkpoint.flatten_optimizer(name, optimizer)
-        tensors["rng.torch"] = torch.get_rng_state()
-        tensors["rng.crops"] = self._generator.get_state()
-        state = {
-            "phase": int(self.phase),
-            "elapsed_s": self.elapsed_s,
-            "critic_updates": self.algorithm.critic_updates,
-            "actor_updates": self.algorithm.actor_updates,
-            "imitation_updates": self._imitation_updates,
-            "steps_before_training": self._steps_before_training,
-            "version": self._version,
-            "rng": self._rng.bit_generator.state,
-            "config": asdict(self.config),
-            "algorithm": asdict(self.algorithm.config),
-        }
-        folder = self._run_dir / "checkpoints"
-        saved = checkpoint.save(folder, str(self._version), tensors, state, self._pack())
-        checkpoint.mark_latest(folder, saved.name)
-        self._next_checkpoint = self.elapsed_s + self.config.checkpoint_s
+        """Write a checkpoint and make it the latest. Raises OSError when it cannot be written."""
+        with self.statistics.timed("save"):
+            saved = training_state.save(self)
+        self._next_checkpoint_s = self.elapsed_s + self.config.checkpoint_s
         return saved
 
     def restore(self) -> list[str]:
         """Continue from the newest good checkpoint. Returns why newer ones were refused."""
-        found, refused = checkpoint.load_newest(self._run_dir / "checkpoints")
-        if found is None:
+        found, refused = training_state.restore(self)
+        if not found:
             return refused
-        for name, module in self._modules().items():
-            own = {k[len(name) + 1 :]: v for k, v in found.tensors.items() if k.startswith(name + ".")}
-            module.load_state_dict(own)
-        for name, optimizer in self.algorithm.optimizers().items():
-            checkpoint.restore_optimizer(name, optimizer, found.tensors)
-        torch.set_rng_state(found.tensors["rng.torch"])
-        self._generator.set_state(found.tensors["rng.crops"])
-        state = found.state
-        self._rng.bit_generator.state = state["rng"]
-        self._elapsed_before_s = state["elapsed_s"]
         self._started = time.monotonic()
-        self.algorithm.critic_updates = state["critic_updates"]
-        self.algorithm.actor_updates = state["actor_updates"]
-        self._imitation_updates = state["imitation_updates"]
-        self._steps_before_training = state["steps_before_training"]
-        self.phase = Phase(state["phase"])
-        self._version = state["version"]
         # Training began once the imitation policy was kept; before that the run starts over with its data.
-        self._encoder_trained = self._steps_before_training > 0
+        has_trained = self.steps_before_training > 0
         if self.phase is not Phase.FINISHED or self.time_left_s != 0.0:
-            self.phase = Phase.TRAINING if self._encoder_trained else Phase.DEMONSTRATIONS
-        if self._encoder_trained:
-            self._embed_missing()
+            self.phase = Phase.TRAINING if has_trained else Phase.DEMONSTRATIONS
+        if has_trained:
             self._publish()
         else:
-            self._imitation_updates = 0
+            self.imitation_updates = 0
+        self._next_refresh_s = self.elapsed_s + self.config.refresh_s
         return refused
 
     def close(self) -> None:
@@ -284,131 +217,156 @@ class Trainer:
         if self.phase is not Phase.FINISHED:
             self.save()
 
-    def _modules(self) -> dict[str, torch.nn.Module]:
-        return {
-            "preprocessor": self._preprocessor,
-            "encoder": self._encoder,
-            **self.algorithm.modules(),
-        }
+    def modules(self) -> dict[str, nn.Module]:
+        """Everything with weights, by name."""
+        return {"preprocessor": self.preprocessor, "encoder": self.encoder, **self.algorithm.modules()}
 
-    def _count_stored(self) -> None:
-        replay = self.replay
-        self.env_steps = len(replay)
-        self.demonstrations = sum(
-            int(replay.terminated[episode[-2]] and replay.reward[episode[-2]] > 0)
-            for episode in replay.episodes((Source.DEMONSTRATION,))
-        )
-
-    def _embed(self, observation: Observation) -> np.ndarray:
-        """Cached features; zeros as long as the encoder is not trained (all are embedded after that)."""
-        if not self._encoder_trained:
-            return np.zeros((self.config.crops, self._encoder.size), np.float16)
-        return self._embed_images(observation.images[None])[0]
-
-    def _embed_images(self, images: np.ndarray) -> np.ndarray:
-        frames = torch.from_numpy(images).to(self._device)
-        embedding = embed(self._encoder, self._preprocessor, frames, self.config.crops, self._generator)
-        return embedding.half().cpu().numpy()
-
-    def _embed_all(self) -> None:
-        for slot in self.replay.slots():
-            self.replay.embedding[slot] = self._embed_images(self.replay.images[slot][None])[0]
-
-    def _embed_missing(self) -> None:
-        """Embed what arrived between the last embedding and a restart."""
-        for slot in self.replay.slots():
-            if not self.replay.embedding[slot].any():
-                self.replay.embedding[slot] = self._embed_images(self.replay.images[slot][None])[0]
-
-    def _begin_pretraining(self) -> None:
-        torch.set_num_threads(self.config.pretraining_threads)
-        self._pretraining = EncoderPretraining(
-            self._encoder,
-            self._preprocessor,
-            self.replay,
-            self._observation,
-            self._action,
-            duration_s=self.config.pretraining_s,
-            colour_jitter=self.config.colour_jitter,
-            batch=self.config.pretraining_batch,
-            seed=self.config.seed,
-        )
-
-    def _pretrain(self) -> None:
-        if not self._encoder_trained:
-            if self._pretraining is None:
-                self._begin_pretraining()
-            losses = self._pretraining.work(SLICE_S)
-            if losses is not None:
-                self._note(losses)
-                return
-            self._pretraining, self._encoder_trained = None, True
-            torch.set_num_threads(self.config.threads)
-            self._encoder.requires_grad_(False)
-            self._embed_all()
-            return
-        if self._imitation_updates < self.config.imitation_updates:
-            for _ in range(10):
-                self._note(self.algorithm.imitate(self._mixer.sample_human()))
-                self._imitation_updates += 1
-            return
-        self._begin_training()
-
-    def _begin_training(self) -> None:
-        """Keep the imitation policy for comparison, and let it act while the critics learn."""
-        payload = self._pack()
-        folder = self._run_dir / "checkpoints" / "bc"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "policy.safetensors").write_bytes(payload)
-        self.algorithm.begin_training()
-        self._steps_before_training = self.env_steps
-        self.phase = Phase.TRAINING
-        self._publish(payload)
-        self.save()
-
-    def _train(self) -> bool:
-        warm_up = self.algorithm.warm_up_updates()
-        online = self.env_steps - self._steps_before_training
-        if self.critic_updates >= warm_up + self.config.max_updates_per_env_step * online:
-            return False
-        self._note(self.algorithm.update(self._mixer.sample()))
-        if self.critic_updates >= warm_up and self.elapsed_s >= self._next_publish:
-            self._publish()
-        if self.elapsed_s >= self._next_checkpoint:
-            self.save()
-        return True
-
-    def _finish(self) -> None:
-        if self.phase is Phase.TRAINING:
-            self._publish()
-        self.phase = Phase.FINISHED
-        self.save()
-
-    def _publish(self, payload: bytes | None = None) -> None:
-        self._version += 1
-        self._payload = payload or self._pack()
-        self._next_publish = self.elapsed_s + 1.0 / self.config.publish_hz
-
-    def _pack(self) -> bytes:
+    def pack(self) -> bytes:
+        """The acting part as a payload."""
+        parts = {"preprocessor": self.preprocessor, "encoder": self.encoder, "head": self.algorithm.head()}
         tensors = {
             f"{prefix}.{name}": value
-            for prefix, module in (
-                ("preprocessor", self._preprocessor),
-                ("encoder", self._encoder),
-                ("head", self.algorithm.head()),
-            )
+            for prefix, module in parts.items()
             for name, value in module.state_dict().items()
         }
         spec = PolicySpec(
             algorithm=self.config.algorithm,
+            settings=asdict(self.algorithm.config),
+            encoder=self.config.encoder,
+            encoder_weights=self.config.encoder_weights,
             observation=self._observation,
             action=self._action,
             features_per_camera=self.config.features_per_camera,
             critic_updates=self.critic_updates,
         )
-        return pack(tensors, spec)
+        try:
+            return pack(tensors, spec, half=self.config.publish_half)
+        except ValueError:  # beyond float16: the arm is to have them nevertheless
+            return pack(tensors, spec)
 
-    def _note(self, values: dict) -> None:
-        for name, value in values.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-            self._counts[name] = self._counts.get(name, 0) + 1
+    def _count_demonstrations(self) -> None:
+        replay = self.replay
+        self.demonstrations = sum(
+            int(replay.terminated[episode[-2]] and replay.reward[episode[-2]] > 0)
+            for episode in replay.episodes((Source.DEMONSTRATION,))
+        )
+
+    def _is_encoding_due(self) -> bool:
+        """Before training everything is encoded at once, later whenever a group is full or has waited."""
+        waiting, now_s = self.cache.waiting, self.elapsed_s
+        if waiting == 0 or (waiting < GROUP and now_s < self._next_encoding_s):
+            return False
+        self._next_encoding_s = now_s + LATEST_ENCODING_S
+        return True
+
+    def _pretrain(self) -> None:
+        if self._pretraining is None and self.imitation_updates == 0:
+            self.preprocessor.fit(
+                self.replay.state[np.concatenate([e[:-1] for e in shown_episodes(self.replay)])]
+            )
+        if self.cache.version == 0:
+            if self._train_encoder(self.encoder, self.config.pretraining_threads):
+                self.cache.renew(1)
+        elif self.cache.waiting:
+            self.cache.work()
+        elif self.imitation_updates < self.config.imitation_updates:
+            for _ in range(IMITATION_SLICE):
+                self.statistics.note(self.algorithm.imitate(self.mixer.sample_human()))
+                self.imitation_updates += 1
+        else:
+            self._begin_training()
+
+    def _train_encoder(self, encoder: encoders.Encoder, threads: int) -> bool:
+        """A slice of its pre-training. True: it has come to its end."""
+        if self._pretraining is None:
+            torch.set_num_threads(threads)
+            self._pretraining = EncoderPretraining(
+                encoder,
+                self.preprocessor,
+                self.replay,
+                self._observation,
+                self._action,
+                duration_s=self.config.pretraining_s,
+                colour_jitter=self.config.colour_jitter,
+                batch=self.config.pretraining_batch,
+                seed=self.config.seed + self.cache.version,
+                # A second time it is to learn what is new, not to become another one.
+                learning_rate=1e-3 if self.cache.version == 0 else 1e-4,
+            )
+        losses = self._pretraining.work(SLICE_S)
+        if losses is not None:
+            self.statistics.note(losses)
+            return False
+        self._pretraining = None
+        encoder.requires_grad_(False)
+        torch.set_num_threads(self.config.threads)
+        return True
+
+    def _begin_training(self) -> None:
+        """Keep the imitation policy for comparison, and let it act while the critics learn."""
+        payload = self.pack()
+        folder = self.run_dir / "checkpoints" / "bc"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "policy.safetensors").write_bytes(payload)
+        self.algorithm.begin_training()
+        self.steps_before_training = self.env_steps
+        self.phase = Phase.TRAINING
+        self._publish_from = self.algorithm.warm_up_updates()
+        self._next_refresh_s = self.elapsed_s + self.config.refresh_s
+        self._publish(payload)
+        self.save()
+
+    def _train(self) -> bool:
+        if self._is_refreshing():
+            return True
+        bound = self.algorithm.warm_up_updates() + self.config.max_updates_per_env_step * self.online_steps
+        if self.critic_updates >= bound:
+            return False
+        with self.statistics.timed("sample"):
+            batch = self.mixer.sample()
+        with self.statistics.timed("update"), self._precision():
+            stats = self.algorithm.update(batch)
+        self.statistics.note(stats)
+        if self.critic_updates >= self._publish_from and self.elapsed_s >= self._next_publish_s:
+            self._publish()
+        if self.elapsed_s >= self._next_checkpoint_s:
+            self.save()
+        return True
+
+    def _is_refreshing(self) -> bool:
+        """Train a copy of the encoder on all that people showed, now and then, and change over to it."""
+        wanted = self.config.refresh_s > 0.0 and self.encoder.pretrained_here
+        if not wanted or self.elapsed_s < self._next_refresh_s:
+            return False
+        if self._refreshed is None:
+            self._refreshed = copy.deepcopy(self.encoder).requires_grad_(True)
+        with self.statistics.timed("refresh"):
+            if self._train_encoder(self._refreshed, self.config.threads):
+                self.encoder.load_state_dict(self._refreshed.state_dict())
+                self._refreshed = None
+                self.cache.renew(self.cache.version + 1)
+                self._next_encoding_s = 0.0
+                # Actor and critics were trained on other features: the policy that acts stays for a while.
+                self._publish_from = self.critic_updates + self.algorithm.warm_up_updates()
+                self._next_refresh_s = self.elapsed_s + self.config.refresh_s
+        return True
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=self.config.bf16)
+
+    def _finish(self) -> None:
+        before = self.phase
+        if before is Phase.TRAINING:
+            self._publish()
+        self.phase = Phase.FINISHED
+        try:
+            self.save()
+        except OSError:
+            self.phase = before  # a run has not ended before its end is on disk
+            raise
+
+    def _publish(self, payload: bytes | None = None) -> None:
+        self.version += 1
+        self._payload = payload or self.pack()
+        self._next_publish_s = self.elapsed_s + 1.0 / self.config.publish_hz
+        self.statistics.published(self.version, self.critic_updates)

@@ -1,4 +1,4 @@
-"""The learner's second thread: it owns the trainer, stores steps and takes gradient steps."""
+"""The learner's second thread: it takes gradient steps, and saves what is to be saved."""
 
 import queue
 import threading
@@ -8,13 +8,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
-from hilrl_learning.data import Step
 from hilrl_learning.metrics import MetricsWriter
 from hilrl_learning.trainer import Phase, Trainer
 
 METRICS_S = 1.0
-IDLE_S = 0.005
-"""Longest sleep while there is nothing to train; a step wakes it at once."""
+IDLE_S = 0.05
+"""Longest sleep while there is nothing to train; `wake` ends it."""
+RETRY_S = 1.0
+"""Pause after the disk refused something."""
 
 
 @dataclass(frozen=True)
@@ -23,25 +24,27 @@ class Snapshot:
 
     phase: Phase
     demonstrations: int
-    received: dict[str, int]
-    """Highest sequence without a gap that is stored, per actor."""
     policy: tuple[int, bytes] | None
     """Version and payload."""
     critic_updates: int
 
 
 class TrainingThread:
-    """Runs a trainer until stopped or failed."""
+    """Works a trainer until stopped or failed; steps reach the trainer from the other thread."""
 
-    def __init__(self, trainer: Trainer, metrics: MetricsWriter) -> None:
+    def __init__(self, trainer: Trainer, metrics: MetricsWriter, on_policy: Callable[[], None]) -> None:
+        """`on_policy` is called, on the training thread, when `snapshot` holds a new policy."""
         self.failure: BaseException | None = None
+        self.disk_fault = ""
+        """Why something could not be written, '' once it could."""
         self._trainer = trainer
         self._metrics = metrics
-        self._steps: queue.SimpleQueue[Step | None] = queue.SimpleQueue()
+        self._on_policy = on_policy
         self._requests: queue.SimpleQueue[tuple[Callable[[], Path], Future[Path]]] = queue.SimpleQueue()
         self._values: queue.SimpleQueue[dict[str, float]] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._paused = threading.Event()
+        self._awake = threading.Event()
         self._metrics_s = time.monotonic()
         self._steps_then, self._updates_then = trainer.env_steps, trainer.critic_updates
         self.snapshot = self._look()
@@ -51,9 +54,9 @@ class TrainingThread:
         """Begin to work."""
         self._thread.start()
 
-    def deliver(self, step: Step) -> None:
-        """A step in its turn; returns at once."""
-        self._steps.put(step)
+    def wake(self) -> None:
+        """There may be something to do; returns at once."""
+        self._awake.set()
 
     def pause(self, paused: bool) -> None:
         """No gradient steps while paused; steps are stored all the same."""
@@ -61,12 +64,13 @@ class TrainingThread:
             self._paused.set()
         else:
             self._paused.clear()
+        self.wake()
 
     def save(self) -> "Future[Path]":
         """Ask for a checkpoint; the future holds its folder."""
         future: Future[Path] = Future()
         self._requests.put((self._trainer.save, future))
-        self._steps.put(None)
+        self.wake()
         return future
 
     def values(self) -> dict[str, float] | None:
@@ -79,41 +83,33 @@ class TrainingThread:
     def stop(self, timeout_s: float) -> bool:
         """Ask it to end and wait. False: it is still busy."""
         self._stop.set()
-        self._steps.put(None)
+        self.wake()
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
         try:
             while not self._stop.is_set():
-                self._store_waiting()
                 self._serve_requests()
-                busy = not self._paused.is_set() and self._trainer.work()
-                self._write_metrics()
-                self.snapshot = self._look()
-                if not busy:
-                    self._wait()
+                if not self._work():
+                    self._awake.wait(IDLE_S)
+                    self._awake.clear()
         except BaseException as error:  # the other thread ends the process with it
             self.failure = error
 
-    def _wait(self) -> None:
+    def _work(self) -> bool:
+        """A piece of work. False: there is nothing to do."""
         try:
-            step = self._steps.get(timeout=IDLE_S)
-        except queue.Empty:
-            return
-        self._store(step)
-
-    def _store_waiting(self) -> None:
-        while True:
-            try:
-                step = self._steps.get_nowait()
-            except queue.Empty:
-                return
-            self._store(step)
-
-    def _store(self, step: Step | None) -> None:
-        if step is not None:
-            self._trainer.add(step)
+            busy = not self._paused.is_set() and self._trainer.work()
+            self._write_metrics()
+            self.disk_fault = ""
+        except OSError as error:
+            busy, self.disk_fault = True, str(error)
+            self._stop.wait(RETRY_S)
+        before, self.snapshot = self.snapshot, self._look()
+        if self.snapshot.policy and (before.policy is None or self.snapshot.policy[0] != before.policy[0]):
+            self._on_policy()
+        return busy
 
     def _serve_requests(self) -> None:
         while not self._requests.empty():
@@ -128,7 +124,6 @@ class TrainingThread:
         return Snapshot(
             trainer.phase,
             int(trainer.demonstrations),  # a numpy integer in a message kills the process
-            trainer.received(),
             trainer.acting_payload(),
             trainer.critic_updates,
         )
@@ -152,7 +147,7 @@ class TrainingThread:
             "demonstrations": int(trainer.demonstrations),
             **trainer.stats(),
         }
-        self._metrics.write(values)
-        self._values.put(values)
         self._metrics_s = now_s
         self._steps_then, self._updates_then = trainer.env_steps, trainer.critic_updates
+        self._values.put(values)
+        self._metrics.write(values)

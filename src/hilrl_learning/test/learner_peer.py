@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import numpy as np
-import torch
 from learning_processes import NAMESPACE, SIZE, wait_until
+from policies import fresh_policy
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -16,28 +16,20 @@ from std_srvs.srv import Trigger
 
 from hilrl_interfaces.msg import Episode, LearnerMetrics, PolicyWeights, StepAck
 from hilrl_interfaces.msg import Step as StepMessage
-from hilrl_learning.algorithms.sac import SACHead
-from hilrl_learning.data import ActionSpec, ObservationSpec
-from hilrl_learning.encoder import Encoder
+from hilrl_learning.data import ObservationSpec
 from hilrl_learning.observation_sync import state_names
-from hilrl_learning.preprocessor import Preprocessor
-from hilrl_learning.weights import PolicySpec, pack, sha256
+from hilrl_learning.weights import pack, sha256
 from hilrl_ros import qos
+from hilrl_ros.testing import ASK_AGAIN_S, ASKS
 
 SPEC = ObservationSpec(state_names(), ("front", "wrist"), (SIZE, SIZE))
 
 
 def policy_payload(seed: int = 0, spec: ObservationSpec = SPEC, scale: float = 1.0) -> bytes:
     """Weights of a freshly initialised policy; with `scale` nan they are not finite."""
-    torch.manual_seed(seed)
-    parts = {
-        "preprocessor": Preprocessor(len(spec.state_names)),
-        "encoder": Encoder(len(spec.cameras), 8),
-        "head": SACHead(8 * len(spec.cameras) + len(spec.state_names), 3),
-    }
-    tensors = {f"{p}.{k}": v for p, module in parts.items() for k, v in module.state_dict().items()}
+    tensors, policy_spec = fresh_policy(spec, seed)
     tensors["head.actor.trunk.biases.0"] = tensors["head.actor.trunk.biases.0"] * scale
-    return pack(tensors, PolicySpec("sac", spec, ActionSpec(), 8, 1))
+    return pack(tensors, policy_spec)
 
 
 class Peer(Node):
@@ -47,12 +39,16 @@ class Peer(Node):
         super().__init__(name, context=context, start_parameter_services=False)
         self.lock = threading.Lock()
 
-    def call(self, service_type: type, name: str, request: object, timeout_s: float = 10.0) -> object:
+    def call(self, service_type: type, name: str, request: object) -> object:
+        """The response. A request that is not answered is made again: see `testing.ASK_AGAIN_S`."""
         client = self.create_client(service_type, name)
         wait_until(client.service_is_ready, what=name)
-        future = client.call_async(request)
-        wait_until(future.done, timeout_s, what=name)
-        return future.result()
+        for _ in range(ASKS):
+            future = client.call_async(request)
+            with suppress(AssertionError):
+                wait_until(future.done, ASK_AGAIN_S)
+                return future.result()
+        raise AssertionError(f"no answer: {name}")
 
 
 class LearnerSide(Peer):
@@ -66,6 +62,7 @@ class LearnerSide(Peer):
         self.acknowledges_at_most: int | None = None
         self.steps: dict[int, StepMessage] = {}
         self.arrivals: list[int] = []
+        """Wall time of the first arrival, per sequence."""
         self.episodes: list[Episode] = []
         self.policy_requests = 0
         self._acks = self.create_publisher(StepAck, "/learner/ack", qos.EVENTS)
@@ -90,6 +87,7 @@ class LearnerSide(Peer):
         message = StepAck(phase=self.phase, policy_version=self.version)
         if sequence:
             message.actor_ids, message.sequences = ["arm"], array("Q", [sequence])
+            message.lacking = array("Q", [0])
         self._acks.publish(message)
 
     def publish_policy(self, version: int, payload: bytes, checksum: bytes | None = None) -> None:

@@ -206,7 +206,10 @@ def test_a_silent_learner_is_spooled_for_then_the_actor_parks_and_nothing_is_los
 
 
 def test_a_killed_actor_goes_on_with_its_numbers_its_spool_and_the_latched_weights(world):
-    """Invariants 6 and 8. Whether the latch is quicker or the actor's own question is not the claim here."""
+    """Invariants 6 and 8.
+
+    Whether the latch is quicker or the actor's own question is not the claim here.
+    """
     safe = world.learner.acknowledges_at_most = world.learner.received
     world.learner.wait_for_steps(10)
     world.actor.send_signal(signal.SIGKILL)

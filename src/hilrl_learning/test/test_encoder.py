@@ -6,10 +6,21 @@ import torch
 from step_stream import SPEC
 
 from hilrl_learning.data import Action, ActionSpec, Gripper, Observation, Source, Step
-from hilrl_learning.encoder import SHIFT_PX, Encoder, colour_jitter, embed, random_shift
+from hilrl_learning.encoders import SmallCNN
+from hilrl_learning.encoders.augmentation import (
+    _shift_by_gathering,
+    _shift_by_slicing,
+    colour_jitter,
+    random_shift,
+    shift_px,
+)
 from hilrl_learning.preprocessor import Preprocessor
 from hilrl_learning.pretraining import EncoderPretraining, _places
 from hilrl_learning.replay import Replay
+from hilrl_learning.vision_cache import VisionCache
+
+SHIFT_PX = shift_px(64)
+SMALL = (64, 64)
 
 
 @pytest.fixture
@@ -18,9 +29,9 @@ def generator() -> torch.Generator:
 
 
 def test_shrinking_averages_areas():
-    frame = torch.randint(0, 256, (1, 128, 128, 3), dtype=torch.uint8)
-    small = Preprocessor(1).shrink(frame)
-    expected = frame.reshape(1, 64, 2, 64, 2, 3).float().mean((2, 4)).round()
+    frame = torch.randint(0, 256, (1, 2, 128, 128, 3), dtype=torch.uint8)
+    small = Preprocessor(1, SMALL).shrink(frame)
+    expected = frame.reshape(1, 2, 64, 2, 64, 2, 3).float().mean((3, 5)).round()
     assert torch.equal(small.float(), expected)
 
 
@@ -42,19 +53,27 @@ def test_random_shift_moves_every_frame_by_itself_and_repeats_edges(generator):
     assert len(offsets) > 3
 
 
+def test_both_ways_to_shift_are_the_same(generator):
+    frames = torch.randint(0, 256, (9, 20, 30, 3), dtype=torch.uint8)
+    offsets = torch.randint(0, 7, (2, 9), generator=generator)
+    assert torch.equal(_shift_by_slicing(frames, offsets, 3), _shift_by_gathering(frames, offsets, 3))
+
+
 def test_no_jitter_changes_nothing(generator):
     small = torch.randint(0, 256, (2, 2, 64, 64, 3), dtype=torch.uint8)
     assert torch.equal(colour_jitter(small, 0.0, generator), small)
     assert not torch.equal(colour_jitter(small, 0.3, generator), small)
 
 
-def test_first_crop_is_the_frame_as_served(generator):
-    encoder, preprocessor = Encoder(2, 8), Preprocessor(1)
+def test_first_crop_is_the_frame_as_served(tmp_path, generator):
+    encoder, preprocessor = SmallCNN(2, 8), Preprocessor(1, SMALL)
+    replay = Replay(tmp_path, SPEC, (3, 16), 100)
+    cache = VisionCache(encoder, preprocessor, replay, 3, generator, torch.device("cpu"))
     images = torch.randint(0, 256, (3, 2, 128, 128, 3), dtype=torch.uint8)
-    crops = embed(encoder, preprocessor, images, 3, generator)
+    crops = torch.from_numpy(cache.encode(images.numpy())).float()
     assert crops.shape == (3, 3, 16)
-    small = preprocessor.shrink(images.flatten(0, 1)).unflatten(0, (3, 2))
-    torch.testing.assert_close(crops[:, 0], encoder(small, preprocessor))
+    served = encoder.encode(preprocessor.planes(preprocessor.shrink(images)))
+    torch.testing.assert_close(crops[:, 0], served, atol=1e-3, rtol=0.0)
     assert not torch.allclose(crops[:, 1], crops[:, 0])
 
 
@@ -78,8 +97,7 @@ def demonstration(replay: Replay, target: np.ndarray, episode: int, rng: np.rand
             Action(delta, Gripper.CLOSE if index >= 4 else Gripper.OPEN, Source.DEMONSTRATION),
             reward=float(last), terminated=last, final_observation=observation if last else None,
         )  # fmt: skip
-        nothing = np.zeros((1, 16), np.float16)
-        replay.add(step, nothing, nothing if last else None)
+        replay.add(step)
 
 
 def test_keyframes_are_where_the_gripper_acts_next(tmp_path):
@@ -101,7 +119,7 @@ def test_pretraining_finds_the_object_in_new_pictures(tmp_path):
     targets = rng.uniform([0.15, -0.1, 0.02], [0.25, 0.1, 0.02], (60, 3)).astype(np.float32)
     for episode, target in enumerate(targets[:40], 1):
         demonstration(replay, target, episode, rng)
-    encoder, preprocessor = Encoder(2, 8), Preprocessor(4)
+    encoder, preprocessor = SmallCNN(2, 8), Preprocessor(4, SMALL)
     training = EncoderPretraining(
         encoder, preprocessor, replay, SPEC, ActionSpec(),
         duration_s=6.0, colour_jitter=0.1, batch=32, seed=0,
@@ -112,7 +130,7 @@ def test_pretraining_finds_the_object_in_new_pictures(tmp_path):
         demonstration(replay, target, episode, rng)
     slots = np.array([episode[0] for episode in replay.episodes((Source.DEMONSTRATION,))])
     with torch.no_grad():
-        features = encoder(torch.from_numpy(replay.images[slots]), preprocessor).numpy()
+        features = encoder.encode(preprocessor.planes(torch.from_numpy(replay.images[slots]))).numpy()
     features = np.c_[features, np.ones(len(slots))]
     fit = np.linalg.lstsq(features[:40], targets[:40, :2], rcond=None)[0]
     errors = np.linalg.norm(features[40:] @ fit - targets[40:, :2], axis=1)
@@ -122,6 +140,6 @@ def test_pretraining_finds_the_object_in_new_pictures(tmp_path):
 def test_without_demonstrations_there_is_one_clear_error(tmp_path):
     with pytest.raises(ValueError, match="expected demonstrations in the replay, found none"):
         EncoderPretraining(
-            Encoder(2, 8), Preprocessor(4), Replay(tmp_path, SPEC, (1, 16), 100), SPEC, ActionSpec(),
+            SmallCNN(2, 8), Preprocessor(4, SMALL), Replay(tmp_path, SPEC, (1, 16), 100), SPEC, ActionSpec(),
             duration_s=1.0, colour_jitter=0.0, batch=8, seed=0,
         )  # fmt: skip

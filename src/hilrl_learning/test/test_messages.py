@@ -4,17 +4,21 @@ from array import array
 
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
 from rclpy.serialization import deserialize_message, serialize_message
 
-from hilrl_interfaces.msg import EeAction
+from hilrl_interfaces.msg import EeAction, PolicyWeights
 from hilrl_interfaces.msg import Step as StepMessage
 from hilrl_learning.data import Gripper, Source
 from hilrl_learning.messages import (
     action_from_message,
     observation_from_message,
+    serialized_weights,
     step_from_message,
     step_to_message,
+    weights_from_message,
 )
+from hilrl_learning.weights import sha256
 
 
 def message(stream, spec, **changes) -> StepMessage:
@@ -135,3 +139,14 @@ def test_an_executed_delta_is_what_the_controller_makes_of_it():
     action = action_from_message(EeAction(delta=np.array([3, -2, 0.5, 0, 0], np.float32), gripper=2))
     assert action.delta.tolist() == [1.0, -1.0, 0.5, 0.0, 0.0]
     assert action.gripper is Gripper.OPEN
+
+
+def test_weights_ready_for_the_wire_are_the_message_that_the_actor_reads():
+    payload = bytes(range(256)) * 1001 + b"odd"
+    wire = serialized_weights(payload, 7, 1 << 40, "sac", Time(sec=5, nanosec=6))
+    message = deserialize_message(wire, PolicyWeights)
+    assert len(wire) == len(serialize_message(message)), "nothing missing, nothing behind it"
+    assert (message.version, message.critic_updates, message.algorithm) == (7, 1 << 40, "sac")
+    assert message.header.stamp == Time(sec=5, nanosec=6)
+    weights = weights_from_message(message)
+    assert (weights.version, weights.checksum, weights.payload) == (7, sha256(payload), payload)

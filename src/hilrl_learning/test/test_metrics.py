@@ -2,6 +2,9 @@
 
 import json
 import math
+import sys
+
+import pytest
 
 from hilrl_learning.metrics import METRICS_FILE, MetricsWriter
 
@@ -42,3 +45,10 @@ def test_tensorboard_events_are_written(tmp_path):
     writer.write({"env_steps": 1, "critic_loss": 0.5})
     writer.close()
     assert list(tmp_path.glob("events.out.tfevents.*"))
+
+
+@pytest.mark.parametrize(("name", "reason"), [("wandb", "not installed"), ("mlflow", "expected one of")])
+def test_a_tracker_that_is_not_there_is_refused(tmp_path, monkeypatch, name, reason):
+    monkeypatch.setitem(sys.modules, "wandb", None)  # as if it were not installed
+    with pytest.raises(ValueError, match=f"tracker: .*{reason}"):
+        MetricsWriter(tmp_path, name)

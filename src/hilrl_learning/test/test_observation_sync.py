@@ -9,8 +9,9 @@ from std_msgs.msg import Header
 
 from hilrl_interfaces.msg import EeState, RewardEstimate
 from hilrl_learning.data import ObservationSpec
-from hilrl_learning.observation_sync import JOINT_NAMES, LockstepSync, RealTimeSync, state_names
+from hilrl_learning.observation_sync import LockstepSync, RealTimeSync, state_names
 from hilrl_ros.images import to_message
+from hilrl_ros.joints import JOINT_NAMES
 from hilrl_ros.stamps import from_ns
 
 SPEC = ObservationSpec(state_names(), ("front", "wrist"), (8, 8))

@@ -2,23 +2,44 @@
 
 import random
 
+import pytest
+
+from hilrl_learning.data import Step
 from hilrl_learning.receiver import AHEAD_KEPT, StepReceiver
 from hilrl_learning.spool import Spool
 from hilrl_learning.step_sender import BURST, SILENCE_S, STALL_S, WINDOW, StepSender
 
 
-def numbers(steps) -> list[int]:
-    return [step.sequence for step in steps]
+class Receiving:
+    """A receiver and what it stored; `disk_is_full` has every store fail."""
+
+    def __init__(self, received: dict[str, int] | None = None) -> None:
+        self.stored: list[Step] = []
+        self.disk_is_full = False
+        self.receiver = StepReceiver(received or {}, self._store)
+
+    def _store(self, step: Step) -> None:
+        if self.disk_is_full:
+            raise OSError("no space left on device")
+        self.stored.append(step)
+
+    def add(self, *steps: Step) -> list[int]:
+        """Sequences of what is stored now that these came."""
+        self.stored.clear()
+        for step in steps:
+            self.receiver.add(step)
+        return [step.sequence for step in self.stored]
 
 
-def some_steps(stream, count: int) -> list:
+def some_steps(stream, count: int) -> list[Step]:
     return list(stream.steps(count))
 
 
 def test_steps_in_order_pass_at_once(stream):
-    receiver = StepReceiver({})
+    receiving = Receiving()
     for step in some_steps(stream, 5):
-        assert receiver.add(step) == [step]
+        assert receiving.add(step) == [step.sequence]
+        assert receiving.receiver.received == {"arm": step.sequence}
 
 
 def test_steps_in_any_order_with_doubles_come_out_once_and_in_order(stream):
@@ -28,36 +49,61 @@ def test_steps_in_any_order_with_doubles_come_out_once_and_in_order(stream):
         generator = random.Random(seed)
         arriving = steps + generator.choices(steps, k=40)
         generator.shuffle(arriving)
-        receiver = StepReceiver({})
-        released = [step for arrived in arriving for step in receiver.add(arrived)]
-        assert numbers(released) == list(range(1, 61))
-        assert receiver.counts.duplicates == 40
+        receiving = Receiving()
+        assert receiving.add(*arriving) == list(range(1, 61))
+        assert receiving.receiver.counts.duplicates == 40
 
 
 def test_a_restarted_receiver_goes_on_behind_what_is_stored(stream):
     """Invariant 6."""
-    receiver = StepReceiver({"arm": 3})
-    released = [step for arrived in some_steps(stream, 6) for step in receiver.add(arrived)]
-    assert numbers(released) == [4, 5, 6]
+    assert Receiving({"arm": 3}).add(*some_steps(stream, 6)) == [4, 5, 6]
 
 
 def test_actors_are_numbered_apart(stream):
     other = type(stream)(seed=1, actor_id="other")
-    receiver = StepReceiver({})
-    assert receiver.add(some_steps(stream, 2)[1]) == []
-    assert numbers(receiver.add(some_steps(other, 1)[0])) == [1]
-    assert set(receiver.actors) == {"arm", "other"}
+    receiving = Receiving()
+    assert receiving.add(some_steps(stream, 2)[1]) == []
+    assert receiving.add(some_steps(other, 1)[0]) == [1]
+    assert receiving.receiver.received == {"arm": 0, "other": 1}
+
+
+def test_a_gap_is_known_as_soon_as_something_comes_behind_it(stream):
+    """Invariant 6: the learner asks for what it lacks."""
+    steps = some_steps(stream, 10)
+    receiving = Receiving()
+    receiving.add(*steps[:3])
+    assert receiving.receiver.lacking == {"arm": 0}
+    receiving.add(steps[7], steps[5])
+    assert receiving.receiver.lacking == {"arm": 2}, "4 and 5"
+    receiving.add(steps[3])
+    assert receiving.receiver.lacking == {"arm": 1}
+    receiving.add(steps[4])
+    assert receiving.receiver.lacking == {"arm": 1}, "then 7"
+    receiving.add(steps[6])
+    assert receiving.receiver.lacking == {"arm": 0} and receiving.receiver.received == {"arm": 8}
+
+
+def test_a_step_that_could_not_be_stored_counts_as_one_that_did_not_come(stream):
+    """Invariant 6."""
+    steps = some_steps(stream, 6)
+    receiving = Receiving()
+    receiving.add(steps[0], steps[2], steps[3])
+    receiving.disk_is_full = True
+    with pytest.raises(OSError, match="no space left"):
+        receiving.add(steps[1])
+    assert (receiving.receiver.received, receiving.receiver.lacking) == ({"arm": 1}, {"arm": 1})
+    receiving.disk_is_full = False
+    assert receiving.add(*steps[1:]) == [2, 3, 4, 5, 6]
 
 
 def test_what_waits_for_a_missing_step_is_bounded(stream):
     steps = some_steps(stream, AHEAD_KEPT + 20)
-    receiver = StepReceiver({})
-    for step in steps[1:]:
-        assert receiver.add(step) == []
-    assert receiver.counts.refused == 19
-    assert len(receiver.add(steps[0])) == AHEAD_KEPT + 1
-    released = [step for arrived in steps for step in receiver.add(arrived)]
-    assert numbers(released) == list(range(AHEAD_KEPT + 2, AHEAD_KEPT + 21))
+    receiving = Receiving()
+    assert receiving.add(*steps[1:]) == []
+    assert receiving.receiver.counts.refused == 19
+    assert len(receiving.add(steps[0])) == AHEAD_KEPT + 1
+    assert receiving.receiver.lacking == {"arm": 19}, "what was dropped is known to exist"
+    assert receiving.add(*steps) == list(range(AHEAD_KEPT + 2, AHEAD_KEPT + 21))
 
 
 class Sending:
@@ -76,8 +122,8 @@ class Sending:
             self.spool.append(sequence, 1, payload)
             self.sender.appended(payload, self.now_s)
 
-    def acknowledge(self, sequence: int) -> str:
-        return self.sender.acknowledged(sequence, self.now_s)
+    def acknowledge(self, sequence: int, lacking: int = 0) -> str:
+        return self.sender.acknowledged(sequence, lacking, self.now_s)
 
     def pump_all(self) -> list[int]:
         self.sent.clear()
@@ -124,6 +170,19 @@ def test_lost_steps_are_sent_again_when_receipts_stand_still(tmp_path):
         sending.acknowledge(2)
     assert sending.pump_all() == [3, 4, 5]
     assert sending.pump_all() == [], "and then given time to arrive"
+
+
+def test_a_gap_that_a_receipt_names_is_filled_at_once_and_nothing_else_is_sent_again(tmp_path):
+    """Invariant 6."""
+    sending = Sending(tmp_path)
+    sending.acknowledge(0)
+    sending.step(10)
+    sending.acknowledge(4, lacking=2)
+    assert sending.pump_all() == [5, 6]
+    assert sending.pump_all() == [], "once per receipt"
+    sending.acknowledge(5, lacking=1)
+    sending.acknowledge(10)
+    assert sending.pump_all() == [], "it came after all"
 
 
 def test_a_slow_learner_is_not_flooded(tmp_path):

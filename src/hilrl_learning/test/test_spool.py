@@ -37,7 +37,9 @@ def test_acknowledged_segments_are_deleted_and_the_others_stay(tmp_path):
     spool = Spool(tmp_path, SMALL)
     fill(spool, 50)
     before = len(list(tmp_path.glob("*.steps")))
-    spool.acknowledge(30)
+    for sequence in range(1, 31):
+        spool.acknowledge(sequence)
+        assert spool.read(sequence + 1) == payload(sequence + 1), "not before all of a segment is"
     assert len(list(tmp_path.glob("*.steps"))) < before
     assert 20 < spool.first_sequence <= 31
     assert all(spool.read(sequence) == payload(sequence) for sequence in range(31, 51))
