@@ -8,8 +8,9 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from hilrl_control.ee_state import State
-from hilrl_control.messages import BASE_FRAME, pose_message
+from hilrl_control.messages import pose_message
 from hilrl_control.workspace import Workspace
+from hilrl_ros.joint_messages import BASE_FRAME
 
 FREE = (0.2, 0.7, 0.3)
 CLIPPED = (0.9, 0.2, 0.1)

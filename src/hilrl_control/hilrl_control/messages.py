@@ -9,9 +9,9 @@ from hilrl_control.ee_state import Command, State
 from hilrl_control.kinematics import Array, quaternion_from
 from hilrl_interfaces.msg import EeState
 from hilrl_ros import stamps
+from hilrl_ros.joint_messages import BASE_FRAME
 from hilrl_ros.joints import JOINT_NAMES
 
-BASE_FRAME = "base_link"
 _JOINT_NAMES = list(JOINT_NAMES)
 
 

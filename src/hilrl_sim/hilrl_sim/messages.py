@@ -1,47 +1,19 @@
 """Between the simulation's arrays and ROS messages."""
 
-import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, Pose, Quaternion
-from numpy.typing import NDArray
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 
 from hilrl_interfaces.msg import GroundTruth, RewardEstimate
-from hilrl_ros.joints import JOINT_NAMES
+from hilrl_ros import joint_messages
+from hilrl_ros.joint_messages import BASE_FRAME
 from hilrl_sim.simulation import Frame
-
-BASE_FRAME = "base_link"
-
-
-def joint_command(message: JointState) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Goal [rad] and speed limit [rad/s], each of shape (6,) in SO-101 order; no speed where none was sent.
-
-    The joints may come in any order. Raises ValueError naming the field unless each of the six is named once
-    and has a position. That numbers are finite is the servo's to check.
-    """
-    if sorted(message.name) != sorted(JOINT_NAMES):
-        raise ValueError(f"name: expected {list(JOINT_NAMES)}, got {list(message.name)}")
-    order = [message.name.index(name) for name in JOINT_NAMES]
-    if len(message.position) != len(order):
-        raise ValueError(f"position: expected {len(order)} values, got {len(message.position)}")
-    goal = np.array(message.position)[order]
-    if not message.velocity:
-        return goal, None
-    if len(message.velocity) != len(order):
-        raise ValueError(f"velocity: expected {len(order)} values or none, got {len(message.velocity)}")
-    return goal, np.array(message.velocity)[order]
 
 
 def joint_state(frame: Frame, stamp: Time) -> JointState:
     """What the servos report."""
-    return JointState(
-        header=Header(stamp=stamp, frame_id=BASE_FRAME),
-        name=list(JOINT_NAMES),
-        position=frame.joint_position.tolist(),
-        velocity=frame.joint_velocity.tolist(),
-        effort=frame.joint_effort.tolist(),
-    )
+    return joint_messages.joint_state(stamp, frame.joint_position, frame.joint_velocity, frame.joint_effort)
 
 
 def reward(frame: Frame, stamp: Time) -> RewardEstimate:

@@ -12,7 +12,7 @@ from sensor_msgs.msg import Image, JointState
 
 from hilrl_interfaces.msg import GroundTruth, RewardEstimate
 from hilrl_interfaces.srv import ResetScene
-from hilrl_ros import images, qos, stamps
+from hilrl_ros import images, joint_messages, qos, stamps
 from hilrl_ros.main import run_node
 from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameter, Parameters
@@ -105,7 +105,7 @@ class SimNode(Node):
         if self._lockstep and stamps.to_ns(message.header.stamp) != self._sim.time_ns:
             return
         try:
-            self._sim.servos.command(*messages.joint_command(message))
+            self._sim.servos.command(*joint_messages.joint_command(message))
         except ValueError as error:
             self._refuse(str(error))
             return
