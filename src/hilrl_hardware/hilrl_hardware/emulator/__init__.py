@@ -1,0 +1,1 @@
+"""Six servos that are not there, on a pseudo-terminal."""
