@@ -23,11 +23,14 @@ QUICK = (
 class Command:
     """`hilrl` as a user runs it: a process in a session of its own, its output in a file."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, domain: int | None = None) -> None:
+        """`domain`: ROS domain of its shell; None: the shell names none."""
         self.folder = folder
         self._seen: set[psutil.Process] = set()
         self.output_file = folder / f"output-{len(list(folder.glob('output-*')))}"
         env = {k: v for k, v in os.environ.items() if k != "ROS_DOMAIN_ID"}
+        if domain is not None:
+            env["ROS_DOMAIN_ID"] = str(domain)
         with open(self.output_file, "w") as output:
             self.process = subprocess.Popen(
                 ["hilrl", *arguments],
@@ -83,8 +86,8 @@ def hilrl(tmp_path: Path) -> Iterator[Callable[..., Command]]:
     """Starts `hilrl` with the given arguments in an empty folder."""
     commands: list[Command] = []
 
-    def start(*arguments: str) -> Command:
-        commands.append(Command(tmp_path, *arguments))
+    def start(*arguments: str, domain: int | None = None) -> Command:
+        commands.append(Command(tmp_path, *arguments, domain=domain))
         return commands[-1]
 
     yield start

@@ -1,5 +1,6 @@
 """The graph as data, and what is made of it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,10 @@ import rclpy.node
 import yaml
 from ament_index_python.packages import get_package_share_directory
 
-from hilrl import graph, options, parameter_files
+from hilrl import arm_graph, arm_up, graph, options, parameter_files
 from hilrl.run_config import new_config
-from hilrl.supervisor import executable, ros_arguments
+from hilrl.supervisor import GRACE_S, executable, grace_s, ros_arguments
+from hilrl_hardware.arm_parameters import parameter_table
 
 
 def train(**choices):
@@ -19,12 +21,13 @@ def train(**choices):
 
 def test_the_package_installs_the_top_level_folders():
     share = Path(get_package_share_directory("hilrl"))
-    for path in ("launch/train.launch.py", "config/train.yaml", "urdf/so101.urdf.xacro"):
+    for path in ("launch/train.launch.py", "launch/arm.launch.py", "config/train.yaml", "config/arm.yaml"):
         assert (share / path).is_file()
+    assert (share / "urdf" / "so101.urdf.xacro").is_file()
 
 
-def test_every_program_of_the_graph_is_installed():
-    for node in graph.TRAIN:
+def test_every_program_of_the_graphs_is_installed():
+    for node in (*graph.TRAIN, arm_graph.ARM, arm_graph.LEADER_ARM):
         assert executable(node).is_file()
 
 
@@ -65,8 +68,11 @@ def test_an_option_reaches_every_parameter_that_it_names():
 
 
 def test_every_option_names_nodes_of_the_graph():
-    targets = {target.split(".")[0] for option in options.OPTIONS for target in option.sets}
-    assert targets <= graph.NODE_NAMES
+    for table, names in (
+        (options.OPTIONS, graph.NODE_NAMES),
+        (options.ARM_OPTIONS, arm_graph.NODE_NAMES),
+    ):
+        assert {target.split(".")[0] for option in table for target in option.sets} <= names
 
 
 def test_a_person_has_no_scripted_rival_and_is_not_awaited():
@@ -161,3 +167,82 @@ def test_node_arguments_carry_names_remappings_and_parameters():
     assert ros_arguments(node, Path("/f.yaml")) == (
         ["--ros-args", "-r", "__node:=n", "-r", "__ns:=/ns", "-r", "a:=b", "--params-file", "/f.yaml"]
     )
+
+
+def test_the_own_arguments_of_a_node_come_before_those_of_ros():
+    node = graph.Node("p", "x", "n", respawn=True, arguments=("a", "--b"))
+    assert ros_arguments(node, Path("/f.yaml"))[:3] == ["a", "--b", "--ros-args"]
+
+
+def test_a_node_with_motors_gets_the_time_to_let_the_arm_down():
+    longest_s = next(p.maximum for p in parameter_table("follower") if p.name == "ease_down_s")
+    assert grace_s(arm_graph.ARM) > longest_s + 5.0
+    assert grace_s(graph.SIM) == GRACE_S
+
+
+def arms(*assignments, **choices):
+    chosen = options.checked_for_arm({"follower_calibration": "f.yaml", **choices})
+    nodes = arm_graph.arms(chosen, arm_up.parameters(chosen, assignments))
+    return {node.name: node for node in nodes}
+
+
+def test_each_arm_has_its_role_its_port_and_its_calibration():
+    nodes = arms(leader_port="/dev/l", leader_calibration="/l.json", namespace="so101_b")
+    assert {name: node.parameters for name, node in nodes.items()} == {
+        "arm": {
+            "role": "follower",
+            "port": "/dev/so101_follower",
+            "calibration_file": "f.yaml",
+            "state_hz": 100.0,
+        },
+        "leader_arm": {
+            "role": "leader",
+            "port": "/dev/l",
+            "calibration_file": "/l.json",
+            "state_hz": 100.0,
+        },
+    }
+    assert [node.namespace for node in nodes.values()] == ["/so101_b", "/so101_b"]
+    assert [arm_up.state_topic(node) for node in nodes.values()] == [
+        "/so101_b/joint_states",
+        "/so101_b/leader/joint_states",
+    ]
+
+
+def test_an_arm_without_a_leader_is_an_arm():
+    assert list(arms()) == ["arm"]
+
+
+def test_no_arm_is_started_again_by_itself():
+    nodes = arms(leader_port="/dev/l", leader_calibration="/l.json")
+    assert not any(node.respawn for node in nodes.values())
+
+
+def test_an_assignment_goes_over_an_option_of_the_arms(tmp_path):
+    extra = tmp_path / "extra.yaml"
+    extra.write_text("/**/arm: {ros__parameters: {max_joint_speed: 0.5, ramp_speed: 0.2}}")
+    arm = arms(("arm", "max_joint_speed", 1.0), params_file=str(extra))["arm"]
+    assert (arm.parameters["max_joint_speed"], arm.parameters["ramp_speed"]) == (1.0, 0.2)
+    with pytest.raises(ValueError, match=r"\['sim'\]: no such node, expected \['arm'"):
+        arms(("sim", "seed", 1))
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"follower_port": ""}, "follower_port: expected a device, got none"),
+        ({"leader_port": "/dev/so101_follower"}, "leader_port: /dev/so101_follower is the follower's"),
+        ({"emulated": "yes"}, "emulated: expected true or false, got 'yes'"),
+        ({"task": "lift"}, "option 'task': unknown, expected one of"),
+    ],
+)
+def test_arms_that_cannot_be_are_refused(choices, message):
+    with pytest.raises(ValueError, match=message):
+        options.checked_for_arm(choices)
+
+
+def test_the_udev_rule_makes_the_names_that_the_options_and_the_pages_use():
+    rules = (Path(get_package_share_directory("hilrl")) / "config" / "99-so101.rules").read_text()
+    names = re.findall(r'^SUBSYSTEM.*SYMLINK\+="(\w+)"$', rules, re.MULTILINE)
+    assert names == ["so101_follower", "so101_leader"]
+    assert options.defaults(options.ARM_OPTIONS)["follower_port"] == f"/dev/{names[0]}"

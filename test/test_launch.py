@@ -1,4 +1,4 @@
-"""`train.launch.py` and `hilrl up train` are the same graph. Needs `ros2 launch`, which has no wheel."""
+"""The launch files and `hilrl up` start the same graphs. Needs `ros2 launch`, which has no wheel."""
 
 import os
 import re
@@ -12,7 +12,7 @@ import yaml
 from conftest import all_gone, node_processes
 from domain_coordinator import domain_id
 
-from hilrl import graph, options
+from hilrl import arm_graph, arm_up, graph, options
 from hilrl.run_config import new_config
 from hilrl.run_folder import RunFolder
 from hilrl.supervisor import executable, ros_arguments
@@ -80,14 +80,51 @@ def test_the_death_of_what_holds_the_arm_ends_the_launch(launched):
     assert all_gone(nodes, 1)
 
 
-def test_show_args_tells_every_option_with_its_default():
+def test_the_arms_are_launched_as_hilrl_brings_them_up(tmp_path):
+    arguments = ["emulated:=true", "namespace:=so101_b"]
+    with domain_id() as domain, open(tmp_path / "output", "w") as output:
+        process = subprocess.Popen(
+            ["ros2", "launch", "hilrl", "arm.launch.py", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "ROS_DOMAIN_ID": str(domain)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 20
+        while len(found := node_processes(process.pid)) < 2:
+            assert time.monotonic() < deadline and process.poll() is None, (tmp_path / "output").read_text()
+            time.sleep(0.1)
+        commands = {name: node.cmdline() for name, node in found.items()}
+        process.send_signal(signal.SIGINT)
+        process.wait(40)
+    assert all_gone(list(found.values()), 1)
+    folder = RunFolder(tmp_path / "runs" / "arm-so101_b")
+    chosen = options.defaults(options.ARM_OPTIONS) | {"namespace": "so101_b"}
+    for arm in ("follower", "leader"):
+        chosen[f"{arm}_port"] = str(folder.path / arm / "bus")
+        chosen[f"{arm}_calibration"] = str(folder.path / arm / "calibration.json")
+    nodes = arm_graph.arms(chosen, arm_up.parameters(chosen, []))
+    assert set(commands) == {node.name for node in nodes}
+    parameter_file = folder.path / "parameters.yaml"
+    parameters = yaml.safe_load(parameter_file.read_text())
+    for node in nodes:
+        expected = [str(executable(node)), *ros_arguments(node, parameter_file)]
+        assert commands[node.name][-len(expected) :] == expected
+        assert parameters[node.fully_qualified_name]["ros__parameters"] == dict(node.parameters)
+
+
+@pytest.mark.parametrize(
+    ("file", "table"), [("train.launch.py", options.OPTIONS), ("arm.launch.py", options.ARM_OPTIONS)]
+)
+def test_show_args_tells_every_option_with_its_default(file, table):
     shown = subprocess.run(
-        ["ros2", "launch", "hilrl", "train.launch.py", "--show-args"],
+        ["ros2", "launch", "hilrl", file, "--show-args"],
         capture_output=True,
         text=True,
         check=True,
         timeout=60,
     ).stdout
-    for option in options.OPTIONS:
+    for option in table:
         pattern = rf"'{option.name}':\s+{re.escape(option.description)}.*?\(default: '(.*?)'\)"
         assert re.search(pattern, shown, re.DOTALL)[1] == option.default_text

@@ -1,10 +1,12 @@
 """The `hilrl` command."""
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 
 from hilrl import options
+from hilrl.options import Option, Value
 from hilrl.parameter_files import parse_assignment
 
 DESCRIPTION = """\
@@ -14,6 +16,10 @@ hilrl teaches an SO-101 arm a task by reinforcement learning with a person in th
   hilrl eval [RUN]    try the learned policy on starts it never saw; prints figures, records video
   hilrl plot [RUN]    draw the plots of a run
 
+  hilrl setup-servos  give new servos their numbers, one at a time
+  hilrl calibrate     tell an arm's range of motion to the driver
+  hilrl up arm        bring up the real arms; Ctrl+C lets them down and ends
+
 `hilrl COMMAND --help` tells more. Runs are kept under runs/ in the working directory.
 """
 
@@ -21,11 +27,17 @@ hilrl teaches an SO-101 arm a task by reinforcement learning with a person in th
 VIDEOS = 3
 """Episodes of an evaluation that are recorded."""
 
+OF_HARDWARE = {
+    "setup-servos": ("hilrl_hardware.setup_servos", "give new servos their numbers, one at a time"),
+    "calibrate": ("hilrl_hardware.calibrate", "calibrate an arm, step by step, or import a calibration"),
+}
+"""Commands that another package brings: module and help."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status: 0 done, 1 a node failed, 2 bad input, 130 interrupted."""
-    parser = _parser()
-    chosen = parser.parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    chosen = _parser(arguments[0] if arguments else "").parse_args(arguments)
     if "command" not in chosen:
         print(DESCRIPTION, end="")
         return 0
@@ -47,17 +59,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _train(chosen: argparse.Namespace) -> int:
     from hilrl import up
 
-    choices = {
-        name: option.parse(text)
-        for name, option in options.BY_NAME.items()
-        if (text := getattr(chosen, name)) is not None
-    }
+    choices = _choices(options.OPTIONS, chosen)
     run, status = up.train(chosen.run, choices, [parse_assignment(text) for text in chosen.set])
     if status or not chosen.evaluate:
         return status
     from hilrl import evaluation
 
     return evaluation.evaluate(run, "last", chosen.evaluate, VIDEOS)
+
+
+def _arm(chosen: argparse.Namespace) -> int:
+    from hilrl import arm_up
+
+    return arm_up.run(_choices(options.ARM_OPTIONS, chosen), [parse_assignment(text) for text in chosen.set])
+
+
+def _choices(table: Sequence[Option], chosen: argparse.Namespace) -> dict[str, Value]:
+    return {
+        option.name: option.parse(text)
+        for option in table
+        if (text := getattr(chosen, option.name)) is not None
+    }
 
 
 def _evaluate(chosen: argparse.Namespace) -> int:
@@ -76,7 +98,8 @@ def _plot(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(command: str) -> argparse.ArgumentParser:
+    """For `command`: what another package adds to a command is only asked for when that is given."""
     parser = argparse.ArgumentParser(
         prog="hilrl", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -95,25 +118,20 @@ def _parser() -> argparse.ArgumentParser:
         "--run", metavar="NAME", help="name or path of the run; one that exists goes on where it was"
     )
     train.add_argument(
-        "--set",
-        metavar="NODE.PARAMETER=VALUE",
-        action="append",
-        default=[],
-        help="give a node a parameter, for example learner.batch=256; may be repeated",
-    )
-    train.add_argument(
         "--evaluate",
         metavar="EPISODES",
         type=_positive,
         help="when training is over, do `hilrl eval` with so many episodes",
     )
-    for option in options.OPTIONS:
-        train.add_argument(
-            f"--{option.name.replace('_', '-')}",
-            dest=option.name,
-            metavar="|".join(option.choices) or option.kind.__name__.upper(),
-            help=f"{option.description} Default: {option.default_text or 'none'}".replace("%", "%%"),
-        )
+    _add_options(train, options.OPTIONS, "learner.batch=256")
+
+    arm = graphs.add_parser(
+        "arm",
+        help="the real arms: follower and, where there is one, leader",
+        description="Bring up the arms and follow their health. Ctrl+C lets them down and ends.",
+    )
+    arm.set_defaults(command=_arm)
+    _add_options(arm, options.ARM_OPTIONS, "arm.max_joint_speed=1.0")
 
     evaluate = commands.add_parser(
         "eval",
@@ -132,7 +150,33 @@ def _parser() -> argparse.ArgumentParser:
     plot = commands.add_parser("plot", help="draw the plots of a run")
     plot.set_defaults(command=_plot)
     plot.add_argument("run", nargs="?", help="name or path of the run; default: the newest")
+
+    for name, (module, text) in OF_HARDWARE.items():
+        hardware = commands.add_parser(name, help=text)
+        if name == command:
+            implementation = importlib.import_module(module)
+            implementation.add_arguments(hardware)
+            hardware.set_defaults(command=implementation.run)
     return parser
+
+
+def _add_options(parser: argparse.ArgumentParser, table: Sequence[Option], example: str) -> None:
+    parser.add_argument(
+        "--set",
+        metavar="NODE.PARAMETER=VALUE",
+        action="append",
+        default=[],
+        help=f"give a node a parameter, for example {example}; may be repeated",
+    )
+    for option in table:
+        parser.add_argument(
+            f"--{option.name.replace('_', '-')}",
+            dest=option.name,
+            metavar="|".join(option.choices) or option.kind.__name__.upper(),
+            # A bare --emulated says true.
+            **({"nargs": "?", "const": "true"} if option.kind is bool else {}),
+            help=f"{option.description} Default: {option.default_text or 'none'}".replace("%", "%%"),
+        )
 
 
 def _positive(text: str) -> int:

@@ -1,6 +1,6 @@
 """The graph, written once, as data: which nodes, under which names, with which parameters.
 
-`hilrl up` runs it with a process manager (supervisor.py); `train.launch.py` turns it into launch actions.
+`hilrl up` runs it with a process manager (supervisor.py); the launch files turn it into launch actions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hilrl import parameter_files
-from hilrl.options import OPTIONS
+from hilrl.options import OPTIONS, Option
 from hilrl.parameter_files import NodeParameters
 
 
@@ -30,6 +30,12 @@ class Node:
     remappings: tuple[tuple[str, str], ...] = ()
     niceness: int = 0
     """How far it gives way where cores are scarce, as `nice` counts."""
+    arguments: tuple[str, ...] = ()
+    """Command-line arguments, before those of ROS."""
+    has_motors: bool = False
+    """Holds motors under power: it is given the time to let the arm down before it ends."""
+    ends_by_itself: bool = False
+    """Does its work and ends."""
 
     @property
     def fully_qualified_name(self) -> str:
@@ -68,25 +74,17 @@ def resolve_parameters(
     `layers` are the parameter files in order, with the assignments of `--set` last.
     Raises ValueError for a node that is not in the graph.
     """
-    from_options: NodeParameters = {}
-    for option in OPTIONS:
-        for target in option.sets:
-            node, parameter = target.split(".")
-            from_options.setdefault(node, {})[parameter] = options[option.name]
+    chosen = from_options(OPTIONS, options)
     if options["operator"] == "scripted" and options["lockstep"]:
-        from_options.setdefault("intervention_mux", {})["lockstep_devices"] = ["scripted"]
-    *files, assignments = layers
-    for layer in layers:
-        if unknown := set(layer) - NODE_NAMES:
-            raise ValueError(f"parameters of {sorted(unknown)}: no such node, expected {sorted(NODE_NAMES)}")
-    return parameter_files.merged([*files, from_options, assignments])
+        chosen.setdefault("intervention_mux", {})["lockstep_devices"] = ["scripted"]
+    return layered(layers, chosen, NODE_NAMES)
 
 
 def train(options: Mapping[str, Any], parameters: NodeParameters, run: Path) -> list[Node]:
     """The graph that learns, storing under `run`."""
     nodes = [node for node in TRAIN if node is not OPERATOR or options["operator"] == "scripted"]
     for_this_run = {name: {"run_dir": str(run)} for name in ("actor", "learner")}
-    return _placed(nodes, options, parameter_files.merged([parameters, for_this_run]))
+    return _with_clock(nodes, options, parameter_files.merged([parameters, for_this_run]))
 
 
 def evaluate(
@@ -109,21 +107,50 @@ def evaluate(
     }
     alone_parameters = parameter_files.merged([parameters, alone])
     alone_parameters.get("intervention_mux", {}).pop("lockstep_devices", None)
-    return _placed(EVALUATE, options, alone_parameters)
+    return _with_clock(EVALUATE, options, alone_parameters)
 
 
-def _placed(nodes: Sequence[Node], options: Mapping[str, Any], parameters: NodeParameters) -> list[Node]:
-    namespace = "/" + options["namespace"].strip("/")
+def _with_clock(nodes: Sequence[Node], options: Mapping[str, Any], parameters: NodeParameters) -> list[Node]:
+    # In lockstep the stamp is the tick and no node reads a clock: each would wake up for nothing.
+    clock = {node.name: {"use_sim_time": True} for node in nodes if node.use_sim_time}
+    layers = [parameters] if options["lockstep"] else [clock, parameters]
+    return [
+        replace(node, niceness=GIVES_WAY if node.in_namespace == options["lockstep"] else 0)
+        for node in placed(nodes, options["namespace"], parameter_files.merged(layers))
+    ]
+
+
+def placed(nodes: Sequence[Node], namespace: str, parameters: NodeParameters) -> list[Node]:
+    """The nodes in the robot's namespace, with their parameters."""
     return [
         replace(
             node,
-            namespace=namespace if node.in_namespace else "/",
-            parameters={
-                # In lockstep the stamp is the tick and no node reads a clock: each would wake up for nothing.
-                **({"use_sim_time": True} if node.use_sim_time and not options["lockstep"] else {}),
-                **parameters.get(node.name, {}),
-            },
-            niceness=GIVES_WAY if node.in_namespace == options["lockstep"] else 0,
+            namespace="/" + namespace.strip("/") if node.in_namespace else "/",
+            parameters={**node.parameters, **parameters.get(node.name, {})},
         )
         for node in nodes
     ]
+
+
+def from_options(table: Sequence[Option], options: Mapping[str, Any]) -> NodeParameters:
+    """What the options say."""
+    parameters: NodeParameters = {}
+    for option in table:
+        for target in option.sets:
+            node, parameter = target.split(".")
+            parameters.setdefault(node, {})[parameter] = options[option.name]
+    return parameters
+
+
+def layered(
+    layers: Sequence[Mapping[str, Mapping[str, Any]]], chosen: NodeParameters, names: frozenset[str]
+) -> NodeParameters:
+    """Files, then what the options say, then the assignments of `--set`, which are the last of `layers`.
+
+    Raises ValueError for a node that is none of `names`.
+    """
+    *files, assignments = layers
+    for layer in layers:
+        if unknown := set(layer) - names:
+            raise ValueError(f"parameters of {sorted(unknown)}: no such node, expected {sorted(names)}")
+    return parameter_files.merged([*files, chosen, assignments])

@@ -1,19 +1,18 @@
-"""Becomes a node's process: `python -I -S guard.py PARENT_PID LOG_FILE NICENESS COMMAND...`.
+"""Becomes a node's process: `python -I -S guard.py PARENT_PID SIGNAL NICENESS LOG_FILE COMMAND...`.
 
-The kernel kills the node when its parent goes, however that happens, so no process of a run is ever left
-behind. The output goes to the log file without a detour through the parent. Runs before anything is
+The kernel sends the node SIGNAL when its parent goes, however that happens, so no process of a run is ever
+left behind. The output goes to the log file without a detour through the parent. Runs before anything is
 imported and is replaced by the command.
 """
 
 import ctypes
 import os
-import signal
 import sys
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
-parent_pid, log_file, niceness, *command = sys.argv[1:]
-ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+parent_pid, on_orphaned, niceness, log_file, *command = sys.argv[1:]
+ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(on_orphaned))
 if os.getppid() != int(parent_pid):
     sys.exit(0)  # the parent went before the line above: no signal would come any more
 os.nice(int(niceness))

@@ -1,9 +1,9 @@
 """What a user may choose about a run. Each option is declared here once.
 
-`hilrl up` makes command-line flags of them, `train.launch.py` launch arguments.
+`hilrl up` makes command-line flags of them, the launch files launch arguments.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,20 +155,73 @@ OPTIONS = (
     ),
 )
 
+ARM_OPTIONS = (
+    Option(
+        "follower_port",
+        "/dev/so101_follower",
+        "The follower's board, as the udev rule names it.",
+        ("arm.port",),
+    ),
+    Option(
+        "follower_calibration",
+        "",
+        "Calibration of the follower, ours or LeRobot's JSON; empty: the one that `hilrl calibrate` made.",
+        ("arm.calibration_file",),
+    ),
+    Option(
+        "leader_port",
+        "",
+        "The leader's board, for example /dev/so101_leader; empty: there is no leader.",
+        ("leader_arm.port",),
+    ),
+    Option(
+        "leader_calibration",
+        "",
+        "Calibration of the leader, in the same way.",
+        ("leader_arm.calibration_file",),
+    ),
+    Option(
+        "emulated",
+        False,
+        "Drive both arms on emulated boards: no hardware, no ports, no calibration files.",
+    ),
+    Option("namespace", "so101", "ROS namespace of the robot."),
+    Option(
+        "params_file",
+        "",
+        "A ROS parameter file laid over config/arm.yaml; options and --set are laid over both.",
+    ),
+)
+
 BY_NAME = {option.name: option for option in OPTIONS}
 
 
-def defaults() -> dict[str, Value]:
+def defaults(table: Sequence[Option] = OPTIONS) -> dict[str, Value]:
     """Every option at its default."""
-    return {option.name: option.default for option in OPTIONS}
+    return {option.name: option.default for option in table}
 
 
 def checked(values: Mapping[str, Any]) -> dict[str, Value]:
-    """A full set of options: `values` over the defaults. Raises ValueError naming the option at fault."""
-    for name in values:
-        if name not in BY_NAME:
-            raise ValueError(f"option {name!r}: unknown, expected one of {sorted(BY_NAME)}")
-    resolved = {**defaults(), **{name: BY_NAME[name].check(v) for name, v in values.items()}}
+    """All options of a run: `values` over the defaults. Raises ValueError naming the option at fault."""
+    resolved = _resolved(OPTIONS, values)
     if resolved["operator"] == "human" and resolved["lockstep"]:
         raise ValueError("operator: a human needs real time; add lockstep false")
     return resolved
+
+
+def checked_for_arm(values: Mapping[str, Any]) -> dict[str, Value]:
+    """As `checked`, for the arms."""
+    resolved = _resolved(ARM_OPTIONS, values)
+    if not resolved["follower_port"]:
+        raise ValueError("follower_port: expected a device, got none")
+    if resolved["follower_port"] == resolved["leader_port"]:
+        raise ValueError(f"leader_port: {resolved['leader_port']} is the follower's; each arm has its board")
+    return resolved
+
+
+def _resolved(table: Sequence[Option], values: Mapping[str, Any]) -> dict[str, Value]:
+    by_name = {option.name: option for option in table}
+    for name in values:
+        if name not in by_name:
+            raise ValueError(f"option {name!r}: unknown, expected one of {sorted(by_name)}")
+    return {**defaults(table), **{name: by_name[name].check(v) for name, v in values.items()}}

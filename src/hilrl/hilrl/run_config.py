@@ -38,7 +38,7 @@ def new_config(choices: Mapping[str, Any], assignments: Sequence[Assignment]) ->
     layers = [parameter_files.load(share / "config" / "train.yaml")]
     if chosen["params_file"]:
         layers.append(parameter_files.load(Path(chosen["params_file"])))
-    layers.append(_as_parameters(assignments))
+    layers.append(as_parameters(assignments))
     return RunConfig(
         options=chosen,
         parameters=graph.resolve_parameters(chosen, layers),
@@ -85,7 +85,8 @@ def default_name(choices: Mapping[str, Any]) -> str:
     return f"{choices['task']}-s{choices['seed']}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
-def _as_parameters(assignments: Sequence[Assignment]) -> NodeParameters:
+def as_parameters(assignments: Sequence[Assignment]) -> NodeParameters:
+    """Assignments by node."""
     parameters: NodeParameters = {}
     for node, parameter, value in assignments:
         parameters.setdefault(node, {})[parameter] = value

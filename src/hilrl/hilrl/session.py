@@ -44,15 +44,16 @@ class Onlooker(Protocol):
 
 
 @contextlib.contextmanager
-def environment(run: RunFolder) -> Iterator[dict[str, str]]:
+def environment(run: RunFolder, own_domain: bool = True) -> Iterator[dict[str, str]]:
     """Set up this process for ROS and yield the environment of the nodes.
 
-    The graph keeps to this machine and to a ROS domain that no other run has, unless the user said otherwise.
+    The graph keeps to this machine and, with `own_domain`, to a ROS domain that no other run has, unless the
+    user said otherwise.
     """
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ.setdefault("MUJOCO_GL", "egl")
     with contextlib.ExitStack() as stack:
-        if "ROS_DOMAIN_ID" not in os.environ:
+        if own_domain and "ROS_DOMAIN_ID" not in os.environ:
             chosen = stack.enter_context(domain_id(lambda: random.randint(1, 100)))
             os.environ["ROS_DOMAIN_ID"] = str(chosen)
             stack.callback(os.environ.pop, "ROS_DOMAIN_ID")

@@ -30,6 +30,8 @@ GUARD = Path(__file__).with_name("guard.py")
 RESPAWN_DELAY_S = 1.0
 GRACE_S = 4.0
 """From the polite signal to SIGKILL."""
+MOTOR_GRACE_S = 15.0
+"""The same for a node that lets an arm down before it ends."""
 BAD_CONFIGURATION = 2
 """Exit status of a node that refuses its parameters: it would refuse them again."""
 CRASHES, CRASH_WINDOW_S = 4, 60.0
@@ -69,9 +71,15 @@ def executable(node: Node) -> Path:
     return path
 
 
+def grace_s(node: Node) -> float:
+    """How long the node may take to end [s]."""
+    return MOTOR_GRACE_S if node.has_motors else GRACE_S
+
+
 def ros_arguments(node: Node, parameter_file: Path) -> list[str]:
-    """Command-line arguments that give the node its names and parameters."""
-    arguments = ["--ros-args", "-r", f"__node:={node.name}", "-r", f"__ns:={node.namespace}"]
+    """Command-line arguments: the node's own, then those that give it its names and parameters."""
+    arguments = [*node.arguments, "--ros-args"]
+    arguments += ["-r", f"__node:={node.name}", "-r", f"__ns:={node.namespace}"]
     for source, target in node.remappings:
         arguments += ["-r", f"{source}:={target}"]
     return [*arguments, "--params-file", str(parameter_file)]
@@ -101,7 +109,7 @@ class Supervisor:
                 respawn=node.respawn,
                 # Not SIGINT: Python turns that into a KeyboardInterrupt in the middle of a node's clean-up.
                 stop_signal=signal.SIGTERM,
-                graceful_timeout=GRACE_S,
+                graceful_timeout=grace_s(node),
                 singleton=True,
                 hooks={"after_reap": (self._reaped, True)},
             )
@@ -136,7 +144,7 @@ class Supervisor:
                 self._judge(name, health)
 
     async def stop(self) -> None:
-        """End all processes: SIGTERM, and SIGKILL for what has not gone after `GRACE_S`."""
+        """End all processes: SIGTERM, and SIGKILL for what has not gone in time."""
         self._stopping = True
         # Or circus goes on looking after its processes while it ends them.
         self._arbiter.ctrl.caller.stop()
@@ -144,7 +152,10 @@ class Supervisor:
 
     def _arguments(self, node: Node, parameter_file: Path) -> list[str]:
         log = self.log / f"{node.name}.log"
-        guard = ["-I", "-S", str(GUARD), str(os.getpid()), str(log), str(node.niceness)]
+        # When this process is killed, an arm is still let down; its node has no parent to miss then.
+        on_orphaned = signal.SIGTERM if node.has_motors else signal.SIGKILL
+        numbers = (str(number) for number in (os.getpid(), int(on_orphaned), node.niceness))
+        guard = ["-I", "-S", str(GUARD), *numbers, str(log)]
         return [*guard, str(executable(node)), *ros_arguments(node, parameter_file)]
 
     def _judge(self, name: str, health: Health) -> None:

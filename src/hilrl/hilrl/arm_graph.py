@@ -1,0 +1,120 @@
+"""The graph of the real arms, as data: the drivers, and ros2_control on top of one where that is wanted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import xacro
+from ament_index_python.packages import (
+    PackageNotFoundError,
+    get_package_prefix,
+    get_package_share_directory,
+)
+
+from hilrl import parameter_files
+from hilrl.graph import Node, from_options, layered, placed
+from hilrl.options import ARM_OPTIONS
+from hilrl.parameter_files import NodeParameters
+
+# A driver is never started again: a person looks first at what the arm did.
+ARM = Node(
+    "hilrl_hardware",
+    "so101_arm",
+    "arm",
+    respawn=False,
+    use_sim_time=False,
+    has_motors=True,
+    parameters={"role": "follower"},
+)
+LEADER_ARM = replace(ARM, name="leader_arm", parameters={"role": "leader"})
+
+UNDER_ROS2_CONTROL = (
+    ("joint_states", "hardware/joint_states"),
+    ("joint_commands", "hardware/joint_commands"),
+)
+"""What the follower's topics are then; `joint_states` is the joint_state_broadcaster's."""
+CONTROLLER_MANAGER = Node(
+    "controller_manager", "ros2_control_node", "controller_manager", respawn=False, use_sim_time=False
+)
+STATE_PUBLISHER = Node(
+    "robot_state_publisher",
+    "robot_state_publisher",
+    "robot_state_publisher",
+    respawn=True,
+    use_sim_time=False,
+)
+STATE_SPAWNER, SPAWNER, INACTIVE_SPAWNER = SPAWNERS = tuple(
+    Node("controller_manager", "spawner", name, respawn=False, use_sim_time=False, ends_by_itself=True)
+    for name in ("state_spawner", "spawner", "inactive_spawner")
+)
+ROS2_CONTROL = (CONTROLLER_MANAGER, STATE_PUBLISHER, *SPAWNERS)
+
+STATE_BROADCASTER = "joint_state_broadcaster"
+ACTIVE_CONTROLLER = "joint_trajectory_controller"
+INACTIVE_CONTROLLER = "forward_command_controller"
+CONTROLLERS = (STATE_BROADCASTER, ACTIVE_CONTROLLER, INACTIVE_CONTROLLER)
+PLUGINS = ("joint_state_topic_hardware_interface", *CONTROLLERS)
+"""Packages that the controller manager loads."""
+
+NODE_NAMES = frozenset(node.name for node in (ARM, LEADER_ARM, CONTROLLER_MANAGER, STATE_PUBLISHER))
+"""Nodes that parameters can be given to."""
+
+
+def resolve_parameters(
+    options: Mapping[str, Any], layers: Sequence[Mapping[str, Mapping[str, Any]]]
+) -> NodeParameters:
+    """As that of the training graph."""
+    return layered(layers, from_options(ARM_OPTIONS, options), NODE_NAMES)
+
+
+def arms(options: Mapping[str, Any], parameters: NodeParameters, ros2_control: bool = False) -> list[Node]:
+    """The drivers. With `ros2_control` the follower speaks to that instead of to the graph."""
+    follower = replace(ARM, remappings=UNDER_ROS2_CONTROL) if ros2_control else ARM
+    drivers = [follower, LEADER_ARM] if options["leader_port"] else [follower]
+    return placed(drivers, options["namespace"], parameters)
+
+
+def controllers(options: Mapping[str, Any], parameters: NodeParameters) -> list[Node]:
+    """ros2_control for the follower. Raises ValueError if it is not installed."""
+    expect_ros2_control()
+    share = Path(get_package_share_directory("hilrl"))
+    settings = share / "config" / "ros2_control.yaml"
+    own: NodeParameters = {
+        CONTROLLER_MANAGER.name: parameter_files.load(settings)[CONTROLLER_MANAGER.name],
+        STATE_PUBLISHER.name: {"robot_description": description(share)},
+    }
+    spawned = {
+        STATE_SPAWNER.name: (STATE_BROADCASTER,),
+        SPAWNER.name: (ACTIVE_CONTROLLER,),
+        INACTIVE_SPAWNER.name: (INACTIVE_CONTROLLER, "--inactive"),
+    }
+    nodes = [
+        replace(node, arguments=(*spawned[node.name], "--param-file", str(settings)))
+        if node.name in spawned
+        else node
+        for node in ROS2_CONTROL
+    ]
+    return placed(nodes, options["namespace"], parameter_files.merged([own, parameters]))
+
+
+def description(share: Path) -> str:
+    """The robot as URDF, with its ros2_control block."""
+    path = share / "urdf" / "so101.urdf.xacro"
+    return xacro.process_file(str(path), mappings={"ros2_control": "true"}).toxml()
+
+
+def expect_ros2_control() -> None:
+    """Raises ValueError naming what is not installed."""
+    missing = []
+    for package in dict.fromkeys((*(node.package for node in ROS2_CONTROL), *PLUGINS)):
+        try:
+            get_package_prefix(package)
+        except PackageNotFoundError:
+            missing.append(package)
+    if missing:
+        names = " ".join(f"ros-jazzy-{package.replace('_', '-')}" for package in missing)
+        raise ValueError(
+            f"ros2_control: expected installed packages, {', '.join(missing)} are missing; "
+            f"sudo apt install {names}, or leave ros2_control false"
+        )
