@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hilrl_hardware import registers as r
-from hilrl_hardware.emulator.recording import Written
+from hilrl_hardware.emulator.recording import PositionSent, Written
 from hilrl_hardware.registers import TICK_RAD
 
 TARGET = (0.4, -0.4, 0.3, 0.2, 0.5, 0.8)
@@ -15,6 +15,17 @@ TARGET = (0.4, -0.4, 0.3, 0.2, 0.5, 0.8)
 
 def moving(goals: list[int]) -> bool:
     return len(set(goals)) > 1
+
+
+def goals_from_last_reading(arm) -> list[int]:
+    """How far the last goal of each joint is from what its servo had reported before that [tick]."""
+    distances, seen = {}, {}
+    for event in arm.bus.events():
+        if isinstance(event, PositionSent):
+            seen[event.servo_id] = event.tick
+        elif event.address == r.GOAL_POSITION.address:
+            distances[event.servo_id] = r.GOAL_POSITION.decode(event.data) - seen[event.servo_id]
+    return list(distances.values())
 
 
 def stays(arm, since_s: float) -> bool:
@@ -42,6 +53,7 @@ def test_an_emergency_stop_stops_where_it_is_and_lets_go_until_torque_is_asked_f
     stopped_s = time.monotonic() + 0.1
     arm.drive(TARGET, 0.5)
     assert stays(arm, stopped_s), "commands are not followed"
+    assert np.abs(goals_from_last_reading(arm)).max() <= 1, "the last goals are where the arm was, not ahead"
     arm.wait(arm.is_limp)
     assert "emergency stop: the arm goes down gently" in arm.process.log
     arm.drive(TARGET, 1.0)
@@ -62,6 +74,9 @@ def test_the_stop_goal_is_where_the_arm_was_so_that_it_squeezes_nothing(arm):
     arm.emergency_stop()
     arm.spin(0.3)
     assert abs(arm.goals_of(5)[-1] - arm.ticks()[5]) <= 1 and arm.holds()
+    stopped_s = time.monotonic()
+    arm.drive(TARGET, 0.5)
+    assert stays(arm, stopped_s)
     arm.emergency_stop()
     arm.wait(arm.is_limp)
 

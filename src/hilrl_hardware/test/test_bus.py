@@ -73,6 +73,12 @@ def test_feedback_that_is_late_is_never_that_of_a_later_question(bus, emulated, 
         time.sleep(0.002)
 
 
+def test_a_lost_reply_costs_one_reading(bus, emulated):
+    emulated.fault("drop_reply", servo_id=3, count=1)
+    assert 3 not in bus.read_feedback(IDS)
+    assert 3 in bus.read_feedback(IDS)
+
+
 def test_a_servo_that_falls_silent_is_not_reported_and_the_others_are(bus, emulated):
     assert set(bus.read_feedback(IDS)) == set(IDS)
     emulated.fault("absent", servo_id=4)

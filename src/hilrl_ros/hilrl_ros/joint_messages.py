@@ -13,7 +13,7 @@ _JOINT_NAMES = list(JOINT_NAMES)
 
 
 def joint_command(message: JointState) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Goal [rad] and speed limit [rad/s], each of shape (6,) in `JOINT_NAMES` order; no speed where none came.
+    """Goal [rad] and speed limit [rad/s], each (6,) in `JOINT_NAMES` order; no speed where none was sent.
 
     The joints may come in any order. Raises ValueError naming the field unless each of the six is named once
     and has a position. That numbers are finite is the arm's to check.
