@@ -115,7 +115,7 @@ class Arm:
             if self._role == LEADER or not any(found.holding):
                 self._let_go(LIMP)
                 return
-            pose, stopped = found.reading.position, self.stopped
+            pose, stopped = found.pose_to_hold, self.stopped
             if not all(found.holding):
                 limp = [name for name, holds in zip(JOINT_NAMES, found.holding, strict=True) if not holds]
                 stopped = f"{', '.join(limp)} without torque, the others with it"
@@ -287,7 +287,19 @@ class Arm:
         if self.verdict.level >= Level.HOLD:
             return self.verdict.findings[0].text
         if self.mode is not Mode.ACTIVE:
-            self._writer.switch_on(pose, self.settings.max_speed, self.settings.torque_limits)
+            try:
+                # Torque that is still going down must not come back at goals which the arm has sunk from.
+                self._writer.write_goals(pose, self.settings.max_speed)
+                self._writer.prepare(self.settings.torque_limits)
+                reading = self.reader.read()
+                if reading is None:
+                    raise NoReply("a servo does not answer just as torque comes on; ask again")
+                pose = reading.position
+                self._writer.switch_on(pose, self.settings.max_speed)
+            except BusError:
+                if self.mode is Mode.FREE:
+                    self._writer.switch_off()
+                raise
         self._start(pose)
         return ""
 
@@ -320,7 +332,7 @@ class Arm:
         self._bus.close()
         self._report(
             Severity.ERROR,
-            f"{error}; the arm can be neither held nor stopped from here, {holds}. Trying again every "
+            f"the arm can be neither held nor stopped from here, {holds}: {error}. Trying again every "
             f"{RECONNECT_S} s",
         )
 

@@ -3,14 +3,18 @@
 import time
 from dataclasses import dataclass
 
+import numpy as np
+
 from hilrl_hardware import servo_calibration, servo_setup
-from hilrl_hardware.arm_reader import ArmReader, Reading
+from hilrl_hardware.arm_reader import ArmReader, Array, Reading
 from hilrl_hardware.arm_writer import ArmWriter
 from hilrl_hardware.bus import BusError, NoReply, ServoBus
 from hilrl_hardware.calibration import Calibration
 from hilrl_hardware.servo_setup import Gains
 
 FIRST_POSE_S = 1.0
+DROOP_RAD = 0.1
+"""More than a loaded joint sags below its goal."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,17 @@ class Connection:
     reading: Reading
     holding: list[bool]
     """Which joints have torque, in `JOINT_NAMES` order."""
+    goals: Array
+    """Where the servos are told to be, shape (6,) [rad]."""
+
+    @property
+    def pose_to_hold(self) -> Array:
+        """Where an arm that holds itself stays, shape (6,) [rad].
+
+        At its goals, or it would sag by its droop each time; where it is, if a goal is further than that.
+        """
+        pose = self.reading.position
+        return np.where(np.abs(self.goals - pose) < DROOP_RAD, self.goals, pose)
 
 
 def connect(
@@ -41,9 +56,9 @@ def connect(
             )
         servo_setup.configure(bus, calibration.ids, role, gains)
         writer = ArmWriter(bus, calibration, servo_setup.speed_units(bus, calibration.ids))
+        holding, goals = writer.torque_is_on(), writer.goals()
         # The pose last: what holds is about to be told to hold there.
-        holding = writer.torque_is_on()
-        return Connection(writer, _first_reading(bus, reader), holding)
+        return Connection(writer, _first_reading(bus, reader), holding, goals)
     except (BusError, ValueError):
         bus.close()
         raise

@@ -39,7 +39,7 @@ class ArmNode(Node):
     def __init__(self, **kwargs: Any) -> None:
         """Raises ValueError naming the parameter, the file, the port or the servo that does not fit."""
         super().__init__("arm", **kwargs)
-        self._complaints: dict[str, float] = {}
+        self._complaints: dict[tuple[Severity, str], float] = {}
         role = Parameters(self, [ROLE])["role"]
         params = Parameters(self, parameter_table(role), settings_problem, self._apply)
         self._timeout_s: float = params["command_timeout_s"]
@@ -137,7 +137,7 @@ class ArmNode(Node):
 
     def _say(self, severity: Severity, text: str) -> None:
         """Once per subject in a while: the same trouble tends to come in every cycle."""
-        subject, now_s = text.partition(":")[0], time.monotonic()
+        subject, now_s = (severity, text.partition(":")[0]), time.monotonic()
         if now_s - self._complaints.get(subject, -math.inf) < COMPLAIN_EVERY_S:
             return
         self._complaints[subject] = now_s

@@ -45,34 +45,31 @@ class ArmWriter:
             ]
         self._bus.sync_write_block(r.GOAL_POSITION.address, data)
 
-    def switch_on(
-        self,
-        position: NDArray[np.float64],
-        max_speed: NDArray[np.float64],
-        torque_limits: Sequence[float],
-    ) -> None:
+    def prepare(self, torque_limits: Sequence[float]) -> None:
+        """What takes time before torque can come on: settings that every servo confirms.
+
+        `torque_limits`: of the stall torque, per joint. Raises BusError.
+        """
+        self._torque_limits = [round(limit / r.TORQUE_UNIT) for limit in torque_limits]
+        for servo_id, limit in zip(self._ids, self._torque_limits, strict=True):
+            self._bus.write(servo_id, r.ACCELERATION, ACCELERATION)
+            self._bus.write(servo_id, r.TORQUE_LIMIT, limit)
+
+    def switch_on(self, position: NDArray[np.float64], max_speed: NDArray[np.float64]) -> None:
         """Torque on at the goal `position`, once every servo has been seen to have that goal.
 
-        `torque_limits`: of the stall torque, per joint. Raises BusError where a servo does not do as it is
-        told; then all torque is off.
+        Nothing is waited for or repeated in between, as an arm that falls would be thrown back to where it
+        was. Raises BusError where a servo does not do as it is told.
         """
-        try:
-            self.write_goals(position, max_speed)
-            expected = self._ticks(position)
-            for servo_id, tick in zip(self._ids, expected, strict=True):
-                if (goal := self._bus.read(servo_id, r.GOAL_POSITION)) != tick:
-                    raise BusError(
-                        f"servo {servo_id}: expected the goal {tick}, where the joint is, got {goal}"
-                    )
-            for servo_id, limit in zip(self._ids, torque_limits, strict=True):
-                self._bus.write(servo_id, r.ACCELERATION, ACCELERATION)
-                self._bus.write(servo_id, r.TORQUE_LIMIT, round(limit / r.TORQUE_UNIT))
-            for servo_id in self._ids:
-                self._bus.write(servo_id, r.TORQUE_ENABLE, 1)
-        except BusError:
-            self.switch_off()
-            raise
-        self._torque_limits = [round(limit / r.TORQUE_UNIT) for limit in torque_limits]
+        self.write_goals(position, max_speed)
+        for servo_id, tick in zip(self._ids, self._ticks(position), strict=True):
+            data = self._bus.read_block(servo_id, r.GOAL_POSITION.address, r.GOAL_POSITION.size, attempts=1)
+            if (goal := r.GOAL_POSITION.decode(data)) != tick:
+                raise BusError(f"servo {servo_id}: expected the goal {tick}, where the joint is, got {goal}")
+        self._bus.sync_write(r.TORQUE_ENABLE, dict.fromkeys(self._ids, 1))
+        for servo_id, on in zip(self._ids, self.torque_is_on(), strict=True):
+            if not on:
+                raise BusError(f"servo {servo_id}: expected its torque to come on, it did not")
 
     def take_over(
         self,
@@ -80,7 +77,7 @@ class ArmWriter:
         max_speed: NDArray[np.float64],
         torque_limits: Sequence[float],
     ) -> None:
-        """As `switch_on`, for servos that hold already: they go on holding, where the arm is."""
+        """As `prepare` and `switch_on`, for servos that hold already: they go on, at the goal `position`."""
         self.write_goals(position, max_speed)
         self._torque_limits = [round(limit / r.TORQUE_UNIT) for limit in torque_limits]
         self.limit_torque(1.0)
@@ -108,6 +105,10 @@ class ArmWriter:
         ticks = np.where((position >= self._lower) & (back < self._lower), ticks + tick, ticks)
         ticks = np.where((position <= self._upper) & (back > self._upper), ticks - tick, ticks)
         return ticks.tolist()  # type: ignore[no-any-return]
+
+    def goals(self) -> NDArray[np.float64]:
+        """Where the servos are told to be, shape (6,) [rad]. Raises NoReply."""
+        return self._calibration.to_radians([self._bus.read(i, r.GOAL_POSITION) for i in self._ids])
 
     def torque_is_on(self) -> list[bool]:
         """Per joint, as the servos say. Raises NoReply."""

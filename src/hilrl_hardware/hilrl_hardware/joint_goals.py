@@ -155,7 +155,7 @@ class JointGoals:
             return ""
         joint = JOINT_NAMES[distances.index(furthest)]
         pace = f"{limits.ramp_speed:.2f} rad/s"
-        return f"{FIELD} position: {joint} is {furthest:.2f} rad away: approached at {pace}"
+        return f"{FIELD} distance: {joint} is {furthest:.2f} rad away: approached at {pace}"
 
     def hold(
         self,
@@ -255,7 +255,7 @@ class JointGoals:
 
 
 def _beyond(field: str, joint: str, asked: float, unit: str, limit: float) -> str:
-    return f"{FIELD} {field}: {joint} {asked:.2f} {unit} is beyond its limit {limit:.2f}: clamped"
+    return f"{FIELD} {field} of {joint}: {asked:.2f} {unit} is beyond its limit {limit:.2f}, clamped"
 
 
 def _checked(position: ArrayLike, velocity: ArrayLike | None) -> tuple[list[float], list[float]]:

@@ -225,12 +225,16 @@ def test_a_killed_driver_leaves_an_arm_that_holds_and_the_next_one_takes_it_over
     arm.drive(TARGET, 1.0)
     arm.process.stop(signal.SIGKILL)
     at = arm.ticks()
-    time.sleep(0.3)
+    time.sleep(0.5)
     assert arm.holds() and np.abs(arm.ticks() - at).max() < 60
-    killed_s, at = time.monotonic(), arm.ticks()
-    arm.states.clear()
-    arm.bring_up()
-    assert all(abs(arm.goals_of(joint, killed_s)[0] - at[joint]) < 10 for joint in range(6))
+    for _ in range(2):
+        killed_s, at = time.monotonic(), arm.ticks()
+        arm.states.clear()
+        arm.bring_up()
+        assert all(abs(arm.goals_of(joint, killed_s)[0] - at[joint]) < 30 for joint in range(6))
+        arm.spin(0.5)
+        assert np.abs(arm.ticks() - at).max() < 2, "nor does it sag a little each time"
+        arm.process.stop(signal.SIGKILL)
 
 
 def test_a_leader_is_free_until_it_mirrors_and_lets_go_when_nobody_speaks(leader):

@@ -177,7 +177,7 @@ def test_a_long_cycle_moves_no_further_than_one_of_the_longest_accepted_time():
 def test_a_far_command_in_the_middle_is_approached_like_a_first_one():
     drive = following()
     assert drive.command([0, 0, 1.5, 0, 0, 0], [3.0] * 6) == [
-        "joint_commands position: elbow_flex is 1.50 rad away: approached at 0.50 rad/s"
+        "joint_commands distance: elbow_flex is 1.50 rad away: approached at 0.50 rad/s"
     ]
     assert drive.cycles(50, [0, 0, 1.5, 0, 0, 0]).max() <= 0.5 * DT_S + EPSILON
     drive.command(drive.goal + 0.1)
@@ -191,8 +191,8 @@ def test_a_command_beyond_a_bound_is_clamped_and_said_once():
     drive = following(1.4)
     beyond = [1.4, 1.4, 2.31, 1.4, 1.4, 1.4]
     assert drive.command(beyond, [1.0, 1.0, 1.0, 1.0, 7.5, 1.0]) == [
-        "joint_commands position: elbow_flex 2.31 rad is beyond its limit 1.69: clamped",
-        "joint_commands velocity: wrist_roll 7.50 rad/s is beyond its limit 3.00: clamped",
+        "joint_commands position of elbow_flex: 2.31 rad is beyond its limit 1.69, clamped",
+        "joint_commands velocity of wrist_roll: 7.50 rad/s is beyond its limit 3.00, clamped",
     ]
     assert drive.command(beyond) == [], "said already"
     drive.cycles(200, beyond)
