@@ -36,11 +36,17 @@ class Command:
                 ["hilrl", *arguments],
                 cwd=folder,
                 env=env,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def type(self, line: str) -> None:
+        """As if it were typed."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n".encode())
+        self.process.stdin.flush()
 
     @property
     def output(self) -> str:

@@ -89,6 +89,20 @@ def test_an_arm_without_a_leader_holds_and_ctrl_c_lets_it_down(follower_up, foll
     assert was_let_down(follower)
 
 
+def test_enter_stops_the_arm_and_on_makes_it_hold_again(follower_up, follower):
+    command = follower_up("--set", "arm.ease_down_s=0.5")
+    command.wait_until(lambda: all(has_torque(follower)), 10)
+    command.type("")
+    command.wait_until(lambda: not any(has_torque(follower)), 20)
+    command.wait_until(lambda: "/so101/arm: emergency stop: stopping" in command.output, 20)
+    command.type("on")
+    command.wait_until(lambda: all(has_torque(follower)), 20)
+    command.type("jump")
+    command.wait_until(lambda: "'jump' is not known. Enter: emergency stop." in command.output, 20)
+    command.type("off")
+    command.wait_until(lambda: not any(has_torque(follower)), 20)
+
+
 def test_the_arm_is_let_down_even_where_hilrl_is_killed(follower_up, follower):
     command = follower_up("--set", "arm.ease_down_s=1.0")
     command.wait_until(lambda: all(has_torque(follower)), 10)

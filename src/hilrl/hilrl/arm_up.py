@@ -17,6 +17,7 @@ from rich.table import Table
 from sensor_msgs.msg import JointState
 
 from hilrl import arm_graph, options, parameter_files
+from hilrl.arm_console import HELP, ArmConsole
 from hilrl.graph import Node
 from hilrl.parameter_audit import ParameterAudit
 from hilrl.parameter_files import NodeParameters
@@ -46,6 +47,7 @@ class ArmWatch:
         # Without a terminal there is no live table.
         self._console, self._live = console, live
         self._audit = ParameterAudit(node, arms)
+        self._typed = ArmConsole(node, arms, self._say)
         self._prefixes = tuple(f"{arm.fully_qualified_name}: " for arm in arms)
         self._levels: dict[str, bytes] = {}
         self._states: dict[str, JointState] = {}
@@ -183,9 +185,8 @@ def _greeting(nodes: Sequence[Node], chosen: Mapping[str, Any], folder: RunFolde
             f"  {arm.name}: {arm.parameters['port']}, calibrated by {arm.parameters['calibration_file']}; "
             f"{topic}, {topic.replace('states', 'commands')}"
         )
-    first = nodes[0].fully_qualified_name
     lines += [
-        f"Stop at once, from another terminal: ros2 service call {first}/emergency_stop std_srvs/srv/Trigger",
+        HELP,
         f"Ctrl+C lets the arms down, slowly, and ends. Logs: {folder.log}",
         "",
     ]

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
 
@@ -44,6 +47,7 @@ class ArmUnderTest:
         self._commands = node.create_publisher(JointState, f"{prefix}joint_commands", qos.ACTIONS)
         self._torque = node.create_client(SetBool, "arm/enable_torque")
         self._stop = node.create_client(Trigger, "arm/emergency_stop")
+        self._parameters = node.create_client(SetParameters, "arm/set_parameters")
 
     def calibrate_again(self, joint: str, range_max: int) -> None:
         """Another end of a joint's range, in the file and in the servo."""
@@ -90,6 +94,11 @@ class ArmUnderTest:
 
     def enable_torque(self, on: bool) -> SetBool.Response:
         return self._probe.call(self._torque, SetBool.Request(data=on))
+
+    def set_parameter(self, name: str, value: Any) -> SetParametersResult:
+        parameter = Parameter(name, value=value).to_parameter_msg()
+        request = SetParameters.Request(parameters=[parameter])
+        return self._probe.call(self._parameters, request).results[0]
 
     def emergency_stop(self) -> None:
         assert self._probe.call(self._stop, Trigger.Request()).success

@@ -1,6 +1,7 @@
 """What the `arm` node says and takes, over real DDS, on an emulated arm in a process of its own."""
 
 import itertools
+import time
 
 import numpy as np
 import pytest
@@ -116,6 +117,19 @@ def test_motion_is_bounded_from_the_measured_pose_to_the_first_command_on(arm):
 def test_a_bad_parameter_is_refused_with_its_reason(arm):
     assert arm.start("temperature_c:=[60.0, 55.0, 67.0]").wait() == 2
     assert "temperature_c: expected three values that do not fall" in arm.process.log
+
+
+def test_a_limit_that_is_set_while_the_arm_moves_holds_from_the_next_cycle_on(arm):
+    arm.bring_up("ramp_speed:=2.0", "max_joint_speed:=2.0")
+    arm.drive([0.0] * 5 + [0.8], 1.0)
+    assert arm.set_parameter("max_joint_speed", 0.2).successful
+    slow_s = time.monotonic() + 0.1
+    arm.drive([1.0, -1.0, 1.0, 1.0, 1.0, 0.8], 1.0)
+    moves = np.abs(np.diff(arm.goals_of(0, slow_s))) * TICK_RAD
+    assert 0.1 < moves.sum() < 0.25 and moves.max() <= 0.01 + 2 * TICK_RAD
+    refused = arm.set_parameter("max_joint_speed", 9.0)
+    assert not refused.successful and "max_joint_speed" in refused.reason
+    assert not arm.set_parameter("port", "/dev/other").successful
 
 
 @pytest.mark.parametrize(
