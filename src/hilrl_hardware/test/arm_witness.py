@@ -10,6 +10,7 @@ import numpy as np
 from faulted_arm import Cycle, Sent, Story
 
 from hilrl_hardware import registers as r
+from hilrl_hardware.arm_connection import DROOP_RAD
 from hilrl_hardware.emulator.recording import PositionSent, Written
 from hilrl_hardware.joint_goals import MAX_DT_S, GoalLimits
 
@@ -68,6 +69,20 @@ class Truth:
             if isinstance(event, PositionSent):
                 self._times[event.servo_id].append(event.time_s)
                 self._ticks[event.servo_id].append(event.tick)
+
+        droop = DROOP_RAD / np.abs(story.calibration.radians_per_tick)
+        self.droop_ticks = dict(zip(story.calibration.ids, droop, strict=True))
+        self._goal_times: dict[int, list[float]] = defaultdict(list)
+        self._goals: dict[int, list[int]] = defaultdict(list)
+        for event in story.events:
+            if isinstance(event, Written) and event.address == r.GOAL_POSITION.address:
+                self._goal_times[event.servo_id].append(event.time_s)
+                self._goals[event.servo_id].append(r.GOAL_POSITION.decode(event.data))
+
+    def goal_in_servo(self, servo_id: int, to_s: float) -> int | None:
+        """The goal that a servo had at a time."""
+        end = bisect_left(self._goal_times[servo_id], to_s)
+        return self._goals[servo_id][end - 1] if end else None
 
     def told(self, servo_id: int, from_s: float, to_s: float) -> list[int]:
         """Between two times."""
@@ -166,7 +181,10 @@ def _starts_at_the_pose(
         )
     for servo_id, tick in sent.ticks.items():
         told = truth.told(servo_id, sent.time_s - POSE_AGE_S, sent.time_s)
-        if not any(abs(tick - true) <= 1 for true in told):
+        # A joint that holds may keep the goal that it droops below.
+        kept = cycle.may_restart and tick == truth.goal_in_servo(servo_id, sent.time_s)
+        reach = truth.droop_ticks[servo_id] if kept else 1
+        if not any(abs(tick - true) <= reach for true in told):
             findings.object_to(
                 "a first goal that is not where the joint is",
                 f"{sent.time_s:.4f} servo {servo_id}: goal {tick}, {truth.before(servo_id, sent.time_s)}; "
