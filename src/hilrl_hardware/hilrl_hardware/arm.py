@@ -37,6 +37,7 @@ OUTSIDE_RAD = 0.1
 """This far beyond its limits a joint may be when its torque comes on: stops give way a little."""
 SERVO_SPEED = 6.0
 """No joint with torque turns faster than this [rad/s]."""
+EMERGENCY = "emergency stop"
 CONSEQUENCES = {
     EASE_DOWN: "the arm goes down gently; ask for torque to go on",
     HOLD: "the arm holds; ask for torque to go on",
@@ -170,17 +171,18 @@ class Arm:
     def _stop_now(self) -> None:
         self._emergency = False
         how = self.settings.on_emergency_stop
-        if (
-            self.mode is not Mode.ACTIVE
-            or self.stopped
-            or time.monotonic() - self._reading.measured_s > FRESH_S
-        ):
+        stale = time.monotonic() - self._reading.measured_s > FRESH_S
+        if self.mode is not Mode.ACTIVE or self.stopped or stale:
             how = LIMP
-        else:
+        # Before the bus is used: a board that is lost right now must come back stopped.
+        self.stopped = EMERGENCY
+        while self._torque_requests:  # they were made before
+            self._torque_requests.popleft()[1].set_result(EMERGENCY)
+        if how != LIMP:
             self.goals.start(self._reading.position)
-            self.goals.hold("emergency stop")
+            self.goals.hold(EMERGENCY)
             self._writer.write_goals(self._reading.position, self.settings.max_speed)
-        self._let_go(how, "emergency stop")
+        self._let_go(how, EMERGENCY)
 
     def _judge(self) -> None:
         now_s = time.monotonic()
@@ -229,13 +231,13 @@ class Arm:
             self._report(Severity.WARNING, f"joint_commands: not followed, the arm is {self.mode}")
 
     def _take(self, position: Array, velocity: Array | None, came_s: float) -> None:
-        self._heard_s = came_s
         if self.stopped:
             self._report(Severity.WARNING, f"joint_commands: not followed after: {self.stopped}")
             return
         try:
             for text in self.goals.command(position, velocity, came_s):
                 self._report(Severity.WARNING, text)
+            self._heard_s = came_s
         except ValueError as error:
             self._report(Severity.ERROR, f"{error}; the arm holds")
 
@@ -294,6 +296,8 @@ class Arm:
                 reading = self.reader.read()
                 if reading is None:
                     raise NoReply("a servo does not answer just as torque comes on; ask again")
+                if self._emergency:
+                    raise BusError(EMERGENCY)
                 pose = reading.position
                 self._writer.switch_on(pose, self.settings.max_speed)
             except BusError:
@@ -312,6 +316,7 @@ class Arm:
 
     def _let_go(self, how: str, reason: str = "") -> None:
         """`how`: one of LETTING_GO. With a reason, the arm does not move again before torque is asked for."""
+        self.stopped = reason or self.stopped
         if how == LIMP or self.mode is Mode.FREE:
             self._writer.switch_off()
             self._enter(Mode.FREE)
@@ -319,7 +324,6 @@ class Arm:
             self._ease = EaseDown(self.settings.ease_down_s)
             self._enter(Mode.EASING)
         if reason:
-            self.stopped = reason
             self._report(Severity.ERROR, f"{reason}: {CONSEQUENCES[how]}")
 
     def _enter(self, mode: Mode) -> None:
@@ -327,7 +331,10 @@ class Arm:
         self.reader.expect_speed(SERVO_SPEED if mode is Mode.ACTIVE else HAND_SPEED)
 
     def _lose(self, error: BusError) -> None:
-        holds = "while it has power it stays at its last goal" if self.mode is Mode.ACTIVE else "it is limp"
+        limp = self.mode is Mode.FREE
+        holds = "it is limp" if limp else "while it has power it stays at its last goal"
+        if self.mode is Mode.EASING:
+            self.stopped = self.stopped or "it was being let down"
         self.mode = Mode.DISCONNECTED
         self._bus.close()
         self._report(

@@ -14,7 +14,7 @@ from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
 
 from hilrl_hardware import calibration_files
-from hilrl_hardware.arm import Arm
+from hilrl_hardware.arm import Arm, Mode
 from hilrl_hardware.arm_parameters import ROLE, parameter_table, settings_from, settings_problem
 from hilrl_hardware.arm_settings import LEADER
 from hilrl_hardware.bus import BusError, ServoBus
@@ -28,6 +28,7 @@ from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameters
 
 DIAGNOSTICS_S = 1.0
+OUT_OF_REACH = "the arm is out of reach: pull its power plug; if it comes back it is stopped"
 COMPLAIN_EVERY_S = 5.0
 ANSWER_S = 3.0
 """Longest that torque may take to come on."""
@@ -114,7 +115,8 @@ class ArmNode(Node):
     def _on_emergency_stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self._arm.emergency_stop()
         self._loop.wake()
-        response.success, response.message = True, "stopping"
+        reachable = self._death is None and self._arm.mode is not Mode.DISCONNECTED
+        response.success, response.message = reachable, "stopping" if reachable else OUT_OF_REACH
         return response
 
     def _diagnose(self) -> None:

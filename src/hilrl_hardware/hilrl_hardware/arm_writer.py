@@ -104,7 +104,7 @@ class ArmWriter:
         tick = np.sign(self._calibration.radians_per_tick).astype(int)
         ticks = np.where((position >= self._lower) & (back < self._lower), ticks + tick, ticks)
         ticks = np.where((position <= self._upper) & (back > self._upper), ticks - tick, ticks)
-        return ticks.tolist()  # type: ignore[no-any-return]
+        return [int(tick) for tick in ticks]
 
     def goals(self) -> NDArray[np.float64]:
         """Where the servos are told to be, shape (6,) [rad]. Raises NoReply."""

@@ -14,7 +14,7 @@ A reply names its servo but not its question. It is believed only where it canno
 
 import contextlib
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -207,7 +207,7 @@ class ServoBus:
 
     # -- one exchange ---------------------------------------------------------------------------------------
 
-    def _single(self, servo_id: int, size: int, attempts: int, send: object) -> bytes:
+    def _single(self, servo_id: int, size: int, attempts: int, send: Callable[[], int]) -> bytes:
         for _ in range(attempts):
             if (free_s := self._owed.get((servo_id, size), -LATE_LIMIT_S) + LATE_LIMIT_S) > time.monotonic():
                 if attempts == 1:
@@ -215,7 +215,7 @@ class ServoBus:
                 time.sleep(max(0.0, free_s - time.monotonic()))
             asked_s = time.monotonic()
             with self._asking():
-                self._check(send())  # type: ignore[operator]
+                self._check(send())
                 replies = self._receive([servo_id], size)
             self._count(1, len(replies))
             if servo_id in replies:

@@ -100,8 +100,8 @@ class ArmUnderTest:
         request = SetParameters.Request(parameters=[parameter])
         return self._probe.call(self._parameters, request).results[0]
 
-    def emergency_stop(self) -> None:
-        assert self._probe.call(self._stop, Trigger.Request()).success
+    def emergency_stop(self) -> Trigger.Response:
+        return self._probe.call(self._stop, Trigger.Request())
 
     # -- from the node --------------------------------------------------------------------------------------
 

@@ -180,6 +180,8 @@ def test_an_arm_that_lost_its_power_meanwhile_stays_limp_until_torque_is_asked_f
     for servo_id in arm.calibration.ids:
         arm.bus.fault("brownout", servo_id=servo_id)
     arm.wait_for_log("neither held nor stopped")
+    answer = arm.emergency_stop()
+    assert not answer.success and "pull its power plug" in answer.message
     arm.bus.replug()
     arm.wait_for_log("the arm is back")
     arm.drive(TARGET, 0.5)
