@@ -87,7 +87,7 @@ def test_evaluation_runs_the_policy_alone_under_the_parameters_of_the_run():
     config = new_config({"servo_lag_s": 0.05}, [])
     nodes = {
         node.name: node
-        for node in graph.evaluate(config.options, config.parameters, Path("r"), Path("p"), 7, Path("o"))
+        for node in graph.evaluate(config.options, config.parameters, Path("r"), {"evaluation_episodes": 7})
     }
     assert set(nodes) == {"sim", "image_cropper", "ee_controller", "intervention_mux", "actor"}
     assert nodes["sim"].parameters == train(servo_lag_s=0.05)["sim"].parameters

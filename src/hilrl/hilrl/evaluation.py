@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rclpy.node import Node as RosNode
 from rich.console import Console
 from rich.table import Table
 
@@ -18,7 +17,6 @@ from hilrl.run_folder import RunFolder, write_atomically
 from hilrl.session import Ending, environment, run_graph
 from hilrl.statistics import Summary, summarise
 from hilrl.supervisor import Health
-from hilrl.video import Recorder
 
 SILENCE_S = 120.0
 """Without an episode for this long, the evaluation has failed [s]."""
@@ -42,17 +40,13 @@ class EvaluationWatch:
 
     period_s = 0.05
 
-    def __init__(self, result_file: Path, wanted: int, recorder: Recorder, console: Console) -> None:
+    messages = 0
+
+    def __init__(self, result_file: Path, wanted: int, console: Console) -> None:
         self.trials: list[EvaluationEpisode] = []
-        self._result_file, self._wanted = result_file, wanted
-        self._recorder, self._console = recorder, console
+        self._result_file, self._wanted, self._console = result_file, wanted, console
         self._last_news = time.monotonic()
         self._read_at_ns = 0
-
-    @property
-    def messages(self) -> int:
-        """Messages received so far."""
-        return self._recorder.messages
 
     def tick(self, health: Mapping[str, Health]) -> bool:
         """True once all episodes are in. Raises RuntimeError when none comes any more."""
@@ -85,8 +79,11 @@ def evaluate(run: str | None, checkpoint: str, count: int, videos: int) -> int:
     with folder.lock():
         for label, (version, policy_file) in policies.items():
             console.print(f"{label} (checkpoint {version}), {count} episodes:", highlight=False)
-            recorder = Recorder(0 if found else videos)
-            trials = _try(folder, config, policy_file, count, recorder, console)
+            film = {
+                "videos": 0 if found else videos,
+                "video_prefix": str(folder.videos / label.replace(" ", "-")),
+            }
+            trials = _try(folder, config, policy_file, count, film, console)
             if trials is None:
                 return 130
             found[label] = summarise(trials)
@@ -95,7 +92,6 @@ def evaluate(run: str | None, checkpoint: str, count: int, videos: int) -> int:
                 **asdict(found[label]),
                 "episodes": [asdict(trial) for trial in trials],
             }
-            recorder.write(folder.videos, label, config.options["control_hz"])
         if folder.episodes.exists():
             shown = of_kind(episodes.read(folder.episodes), "demonstration")
             found["demonstrator"] = summarise(shown)
@@ -117,20 +113,26 @@ def _label(which: str) -> str:
 
 
 def _try(
-    folder: RunFolder, config: RunConfig, policy_file: Path, count: int, recorder: Recorder, console: Console
+    folder: RunFolder,
+    config: RunConfig,
+    policy_file: Path,
+    count: int,
+    film: Mapping[str, Any],
+    console: Console,
 ) -> list[EvaluationEpisode] | None:
     """Episodes of one policy; None if interrupted."""
     result_file = folder.log / "evaluation_results.json"
     result_file.unlink(missing_ok=True)
-    nodes = graph.evaluate(config.options, config.parameters, folder.path, policy_file, count, result_file)
-    watch = EvaluationWatch(result_file, count, recorder, console)
-
-    def look(node: RosNode) -> EvaluationWatch:
-        recorder.subscribe(node, "/" + config.options["namespace"].strip("/"))
-        return watch
-
+    actor = {
+        "policy_file": str(policy_file),
+        "evaluation_episodes": count,
+        "result_file": str(result_file),
+        **film,
+    }
+    nodes = graph.evaluate(config.options, config.parameters, folder.path, actor)
+    watch = EvaluationWatch(result_file, count, console)
     with environment(folder) as env:
-        ending = run_graph(nodes, folder, env, look)
+        ending = run_graph(nodes, folder, env, lambda node: watch)
     return watch.trials if ending is Ending.FINISHED else None
 
 

@@ -91,20 +91,10 @@ def evaluate(
     options: Mapping[str, Any],
     parameters: NodeParameters,
     run: Path,
-    policy_file: Path,
-    episodes: int,
-    result_file: Path,
+    actor: Mapping[str, Any],
 ) -> list[Node]:
-    """The graph that tries a policy alone: no operator, no learner. The actor writes `result_file`."""
-    alone: NodeParameters = {
-        "actor": {
-            "mode": "evaluate",
-            "run_dir": str(run),
-            "policy_file": str(policy_file),
-            "evaluation_episodes": episodes,
-            "result_file": str(result_file),
-        }
-    }
+    """The graph that tries a policy alone: no operator, no learner. `actor` says which and how often."""
+    alone: NodeParameters = {"actor": {"mode": "evaluate", "run_dir": str(run), **actor}}
     alone_parameters = parameter_files.merged([parameters, alone])
     alone_parameters.get("intervention_mux", {}).pop("lockstep_devices", None)
     return _with_clock(EVALUATE, options, alone_parameters)

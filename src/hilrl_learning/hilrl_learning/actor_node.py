@@ -19,6 +19,7 @@ from hilrl_learning.course import TrainingCourse
 from hilrl_learning.data import DELTA_AXES, Action, ActionSpec, ObservationSpec
 from hilrl_learning.episode_loop import EpisodeLoop, EpisodeSummary, Kind, Label, Outcome
 from hilrl_learning.episode_message import episode_to_message
+from hilrl_learning.episode_video import EpisodeVideo
 from hilrl_learning.evaluation import Evaluation, policy_from_file
 from hilrl_learning.large_messages import make_room
 from hilrl_learning.messages import action_from_message, action_to_message
@@ -59,6 +60,10 @@ PARAMETERS = (
     Parameter("policy_file", "", "evaluate: policy.safetensors of a checkpoint", read_only=True),
     Parameter("evaluation_episodes", 50, "evaluate: scenes to try", 1, 1_000_000, read_only=True),
     Parameter("result_file", "evaluation_results.json", "evaluate: results, relative to run_dir",
+              read_only=True),
+    Parameter("videos", 0, "evaluate: episodes to film as the policy sees them", 0, 1_000_000,
+              read_only=True),
+    Parameter("video_prefix", "videos/episode", "evaluate: start of the films' paths, relative to run_dir",
               read_only=True),
     Parameter("base_frame", "base_link", "frame of the actions", read_only=True),
 )  # fmt: skip
@@ -113,6 +118,7 @@ class Actor(Node):
             policy_from_file(Path(params["policy_file"]), observation, action),
             params["evaluation_episodes"],
             run_dir / params["result_file"],
+            EpisodeVideo(run_dir / params["video_prefix"], params["videos"], params["control_hz"]),
         )
 
     def _subscribe(self, observation: ObservationSpec) -> None:

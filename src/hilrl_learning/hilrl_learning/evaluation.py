@@ -6,6 +6,7 @@ from pathlib import Path
 from hilrl_learning.course import EvaluationCourse, Plan
 from hilrl_learning.data import ActionSpec, ObservationSpec, Step
 from hilrl_learning.episode_loop import EpisodeSummary
+from hilrl_learning.episode_video import EpisodeVideo
 from hilrl_learning.policy import Policy, load_policy
 from hilrl_learning.policy_slot import check_spec
 
@@ -15,11 +16,14 @@ class Evaluation:
 
     explores = False
 
-    def __init__(self, policy: Policy, episodes: int, result_file: Path) -> None:
+    def __init__(
+        self, policy: Policy, episodes: int, result_file: Path, video: EpisodeVideo | None = None
+    ) -> None:
+        """Without a `video`, nothing is filmed."""
         self.course = EvaluationCourse(episodes)
         self.policy: Policy | None = policy
         self.last_numbers = (0, 0)
-        self._result_file = result_file
+        self._result_file, self._video = result_file, video
 
     @property
     def finished(self) -> bool:
@@ -37,10 +41,14 @@ class Evaluation:
     def keep(self, step: Step) -> None:
         """Nobody trains on it; numbering goes on."""
         self.last_numbers = (step.sequence, step.episode)
+        if self._video is not None:
+            self._video.add(step.observation.images)
 
     def ended(self, summary: EpisodeSummary) -> None:
         """Results so far are on disk after every episode, written aside and renamed."""
         self.course.ended(summary)
+        if self._video is not None:
+            self._video.end(summary.success)
         self._result_file.parent.mkdir(parents=True, exist_ok=True)
         aside = self._result_file.with_suffix(".new")
         aside.write_text(json.dumps(self.course.results(), indent=1))

@@ -2,6 +2,7 @@
 
 import json
 
+import imageio
 import pytest
 from learner_peer import policy_payload
 from learning_processes import Processes, random_domain
@@ -25,7 +26,12 @@ def test_every_scene_is_tried_once_and_the_results_are_written(processes):
     policy.write_bytes(policy_payload())
     processes.arm()
     actor = processes.actor(
-        mode="evaluate", policy_file=str(policy), evaluation_episodes=12, result_file="found/results.json"
+        mode="evaluate",
+        policy_file=str(policy),
+        evaluation_episodes=12,
+        result_file="found/results.json",
+        videos=2,
+        video_prefix="films/policy",
     )
     assert actor.wait(timeout=60) == 0, processes.output("actor")
     results = json.loads((processes.run_dir / "found" / "results.json").read_text())
@@ -39,6 +45,10 @@ def test_every_scene_is_tried_once_and_the_results_are_written(processes):
     assert results["success_rate"] == sum(episode["success"] for episode in episodes) / 12
     assert 0 < results["success_rate"] < 1
     assert sum(episode["steps"] for episode in episodes) == len(processes.executed())
+    films = sorted((processes.run_dir / "films").iterdir())
+    for number, (film, episode) in enumerate(zip(films, episodes[:2], strict=True)):
+        assert film.name == f"policy-{number:02d}-{'success' if episode['success'] else 'failure'}.mp4"
+        assert len(imageio.mimread(film)) == episode["steps"]
 
 
 @pytest.mark.parametrize(
