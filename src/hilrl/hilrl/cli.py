@@ -27,11 +27,13 @@ hilrl teaches an SO-101 arm a task by reinforcement learning with a person in th
 VIDEOS = 3
 """Episodes of an evaluation that are recorded."""
 
-OF_HARDWARE = {
+MODULES = {
+    "keyboard": ("hilrl.keyboard", "take over from the policy in this terminal"),
+    "crop": ("hilrl.crop", "choose what the policy sees of each camera"),
     "setup-servos": ("hilrl_hardware.setup_servos", "give new servos their numbers, one at a time"),
     "calibrate": ("hilrl_hardware.calibrate", "calibrate an arm, step by step, or import a calibration"),
 }
-"""Commands that another package brings: module and help."""
+"""Commands with a module of their own, which has `add_arguments` and `run`: module and help."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -99,7 +101,7 @@ def _plot(chosen: argparse.Namespace) -> int:
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
-    """For `command`: what another package adds to a command is only asked for when that is given."""
+    """For `command`: what a module adds to its command is only asked for when that is given."""
     parser = argparse.ArgumentParser(
         prog="hilrl", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -151,12 +153,12 @@ def _parser(command: str) -> argparse.ArgumentParser:
     plot.set_defaults(command=_plot)
     plot.add_argument("run", nargs="?", help="name or path of the run; default: the newest")
 
-    for name, (module, text) in OF_HARDWARE.items():
-        hardware = commands.add_parser(name, help=text)
+    for name, (module, text) in MODULES.items():
+        parser_of_its_own = commands.add_parser(name, help=text)
         if name == command:
             implementation = importlib.import_module(module)
-            implementation.add_arguments(hardware)
-            hardware.set_defaults(command=implementation.run)
+            implementation.add_arguments(parser_of_its_own)
+            parser_of_its_own.set_defaults(command=implementation.run)
     return parser
 
 

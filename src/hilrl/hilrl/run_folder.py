@@ -25,6 +25,8 @@ class RunFolder:
         self.metrics = self.path / "metrics.jsonl"
         self.evaluation = self.path / "evaluation.json"
         self.log = self.path / "log"
+        self.domain = self.path / "ros_domain_id"
+        """While a graph of the run is up: the ROS domain that it is in."""
         self.plots = self.path / "plots"
         self.videos = self.path / "videos"
         self.checkpoints = self.path / "checkpoints"

@@ -17,7 +17,7 @@ from rclpy.node import Node as RosNode
 from rclpy.signals import SignalHandlerOptions
 
 from hilrl.graph import Node
-from hilrl.run_folder import RunFolder
+from hilrl.run_folder import RUNS, RunFolder
 from hilrl.supervisor import Health, Supervisor
 
 CHECK_PERIOD_S = 1.0
@@ -57,6 +57,9 @@ def environment(run: RunFolder, own_domain: bool = True) -> Iterator[dict[str, s
             chosen = stack.enter_context(domain_id(lambda: random.randint(1, 100)))
             os.environ["ROS_DOMAIN_ID"] = str(chosen)
             stack.callback(os.environ.pop, "ROS_DOMAIN_ID")
+        run.path.mkdir(parents=True, exist_ok=True)
+        run.domain.write_text(os.environ.get("ROS_DOMAIN_ID", "0"))
+        stack.callback(run.domain.unlink, missing_ok=True)
         yield {
             **os.environ,
             # Many small processes share the cores; thread pools of their own only get in each other's way.
@@ -67,6 +70,17 @@ def environment(run: RunFolder, own_domain: bool = True) -> Iterator[dict[str, s
             "RCUTILS_COLORIZED_OUTPUT": "0",
             "ROS_LOG_DIR": str(run.log / "ros"),
         }
+
+
+def attach() -> None:
+    """Set up this process, and what it starts, for the graph that runs on this machine.
+
+    That is the newest run, unless the shell names a ROS domain.
+    """
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    running = sorted(RUNS.glob("*/ros_domain_id"), key=lambda path: path.stat().st_mtime)
+    if "ROS_DOMAIN_ID" not in os.environ and running:
+        os.environ["ROS_DOMAIN_ID"] = running[-1].read_text()
 
 
 def run_graph(

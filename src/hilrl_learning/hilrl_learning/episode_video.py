@@ -14,7 +14,7 @@ class EpisodeVideo:
     """Keeps the frames of the running episode in memory and writes one MP4 per episode."""
 
     def __init__(self, prefix: Path, episodes: int, control_hz: float) -> None:
-        """Film the first `episodes` episodes at the pace of the arm, as `<prefix>-00-success.mp4` and so on."""
+        """Film the first `episodes` episodes at the pace of the arm, as `<prefix>-00-success.mp4` ...."""
         self._prefix, self._episodes, self._control_hz = prefix, episodes, control_hz
         self._number = 0
         self._frames: list[NDArray[np.uint8]] = []

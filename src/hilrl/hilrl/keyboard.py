@@ -1,0 +1,31 @@
+"""`hilrl keyboard`: take over from the policy in this terminal, also over SSH."""
+
+import argparse
+import os
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+
+from hilrl.graph import Node
+from hilrl.session import attach
+from hilrl.supervisor import executable
+
+KEYBOARD = Node("hilrl_teleop", "keyboard_teleop", "keyboard_teleop", respawn=False)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of `hilrl keyboard`."""
+    parser.description = (
+        "Drive the arm of the newest run on this machine, or of the ROS domain that ROS_DOMAIN_ID names, and "
+        "say how episodes end. The terminal tells which key does what."
+    )
+    parser.add_argument("--namespace", default="so101", help="of the robot; default: %(default)s")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Become the node: the terminal is its own."""
+    attach()
+    program = executable(KEYBOARD)
+    settings = Path(get_package_share_directory("hilrl")) / "config" / "teleop.yaml"
+    names = ["-r", f"__ns:=/{chosen.namespace.strip('/')}"]
+    os.execv(program, [str(program), "--ros-args", *names, "--params-file", str(settings)])
