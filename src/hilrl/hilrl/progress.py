@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 
+from hilrl import hints
 from hilrl.episodes import EpisodeLog, EpisodeRecord, of_kind
 from hilrl.supervisor import Health
 from hilrl_interfaces.msg import Episode, LearnerMetrics, StepAck
@@ -23,6 +24,7 @@ class Progress:
 
     def __init__(self, log: EpisodeLog, simulated_operator: bool) -> None:
         self.log = log
+        self._advises = not simulated_operator
         self._intervention_unit = "% of steps, simulated" if simulated_operator else "% of steps"
         self.phase = "starting"
         self.demonstrations = (0, 0)
@@ -81,7 +83,15 @@ class Progress:
             shown["left"] = clock(self.time_left_s)
         if trouble := self.trouble(health):
             shown["nodes"] = trouble
+        if self._advises and (hint := self.hint()):
+            shown["hint"] = hint
         return shown
+
+    def hint(self) -> str:
+        """What the person in the loop could do better now; empty: nothing."""
+        if self.phase == "demonstrations":
+            return hints.demonstrating(*self.demonstrations)
+        return hints.training(self.practised) if self.phase == "training" else ""
 
     def trouble(self, health: Mapping[str, Health]) -> str:
         """Which nodes are not running or had to be started again; empty: none."""
