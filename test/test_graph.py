@@ -27,7 +27,7 @@ def test_the_package_installs_the_top_level_folders():
 
 
 def test_every_program_of_the_graphs_is_installed():
-    for node in (*graph.TRAIN, arm_graph.ARM, arm_graph.LEADER_ARM):
+    for node in (*graph.TRAIN, *graph.OPTIONAL, graph.ARM):
         assert executable(node).is_file()
 
 
@@ -81,6 +81,50 @@ def test_a_person_has_no_scripted_rival_and_is_not_awaited():
     assert "lockstep_devices" not in nodes["intervention_mux"].parameters
     with pytest.raises(ValueError, match="operator: a human needs real time"):
         train(operator="human")
+
+
+def test_a_person_gets_the_devices_asked_for():
+    nodes = train(operator="human", lockstep=False, devices="joy, leader", leader_port="/dev/x")
+    assert {"joy_teleop", "gamepad", "leader_teleop", "leader_arm"} <= set(nodes)
+    assert nodes["leader_arm"].parameters["role"] == "leader"
+    assert nodes["leader_arm"].parameters["port"] == "/dev/x"
+    assert nodes["leader_arm"].has_motors and not nodes["leader_arm"].respawn
+    assert not {"joy_teleop", "leader_arm"} & set(train(operator="human", lockstep=False))
+    with pytest.raises(ValueError, match=r"devices: expected some of \['joy', 'leader'\], got 'pedal'"):
+        train(operator="human", lockstep=False, devices="joy,pedal")
+    with pytest.raises(ValueError, match="devices: a scripted operator has none"):
+        train(devices="joy")
+
+
+def test_the_leader_arm_works_in_the_bounds_of_the_controller():
+    assignments = [("ee_controller", "step_m", 0.01), ("ee_controller", "workspace_min", [0.1, -0.1, 0.0])]
+    config = new_config({}, assignments)
+    assert config.parameters["leader_teleop"] == {"step_m": 0.01, "workspace_min": [0.1, -0.1, 0.0]}
+    config = new_config({}, [*assignments, ("leader_teleop", "step_m", 0.005)])
+    assert config.parameters["leader_teleop"]["step_m"] == 0.005
+
+
+def test_one_node_alone_says_what_the_reward_is():
+    nodes = train(reward="classifier", reward_model="m.safetensors")
+    assert nodes["reward_classifier"].parameters["model_file"] == "m.safetensors"
+    assert ("reward", "sim/reward") in nodes["sim"].remappings
+    nodes = train(reward="rule", reward_rule="ee_pose")
+    assert nodes["reward_rule"].parameters["rule"] == "ee_pose"
+    nodes = train(reward="operator", operator="human", lockstep=False)
+    assert nodes["reward_rule"].parameters["rule"] == "never"
+    nodes = train()
+    assert not {"reward_rule", "reward_classifier"} & set(nodes) and not nodes["sim"].remappings
+    with pytest.raises(ValueError, match="reward_model: expected the file of a model"):
+        train(reward="classifier")
+    with pytest.raises(ValueError, match="reward: a scripted operator presses no buttons"):
+        train(reward="operator")
+
+
+def test_an_evaluation_is_judged_by_the_simulator_whatever_trained():
+    config = new_config({"reward": "rule"}, [])
+    nodes = graph.evaluate(config.options, config.parameters, Path("r"), {})
+    assert not any(node.remappings for node in nodes)
+    assert "reward_rule" not in {node.name for node in nodes}
 
 
 def test_evaluation_runs_the_policy_alone_under_the_parameters_of_the_run():

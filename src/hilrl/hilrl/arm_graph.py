@@ -13,21 +13,9 @@ from ament_index_python.packages import (
 )
 
 from hilrl import parameter_files
-from hilrl.graph import Node, from_options, layered, placed
+from hilrl.graph import ARM, LEADER_ARM, Node, from_options, layered, placed
 from hilrl.options import ARM_OPTIONS
 from hilrl.parameter_files import NodeParameters
-
-# A driver is never started again: a person looks first at what the arm did.
-ARM = Node(
-    "hilrl_hardware",
-    "so101_arm",
-    "arm",
-    respawn=False,
-    use_sim_time=False,
-    has_motors=True,
-    parameters={"role": "follower"},
-)
-LEADER_ARM = replace(ARM, name="leader_arm", parameters={"role": "leader"})
 
 UNDER_ROS2_CONTROL = (
     ("joint_states", "hardware/joint_states"),

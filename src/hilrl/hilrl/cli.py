@@ -4,6 +4,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from hilrl import options
 from hilrl.options import Option, Value
@@ -15,6 +16,13 @@ hilrl teaches an SO-101 arm a task by reinforcement learning with a person in th
   hilrl up train      begin a run in simulation, or go on with one; Ctrl+C ends it
   hilrl eval [RUN]    try the learned policy on starts it never saw; prints figures, records video
   hilrl plot [RUN]    draw the plots of a run
+
+  hilrl keyboard      take over from the policy, in a terminal beside the run
+  hilrl up record     record demonstrations as a LeRobotDataset
+  hilrl up replay     play an episode of one on the arm
+  hilrl import        make recordings the demonstrations of a run
+  hilrl reward        collect, train and try a reward classifier
+  hilrl crop          choose what the policy sees of each camera
 
   hilrl setup-servos  give new servos their numbers, one at a time
   hilrl calibrate     tell an arm's range of motion to the driver
@@ -28,6 +36,8 @@ VIDEOS = 3
 """Episodes of an evaluation that are recorded."""
 
 MODULES = {
+    "import": ("hilrl.import_dataset", "make recorded demonstrations those of a run"),
+    "reward": ("hilrl.reward", "collect, train and try a reward classifier"),
     "keyboard": ("hilrl.keyboard", "take over from the policy in this terminal"),
     "crop": ("hilrl.crop", "choose what the policy sees of each camera"),
     "setup-servos": ("hilrl_hardware.setup_servos", "give new servos their numbers, one at a time"),
@@ -68,6 +78,14 @@ def _train(chosen: argparse.Namespace) -> int:
     from hilrl import evaluation
 
     return evaluation.evaluate(run, "last", chosen.evaluate, VIDEOS)
+
+
+def _record(chosen: argparse.Namespace) -> int:
+    from hilrl import record
+
+    choices = _choices(options.OPTIONS, chosen)
+    assignments = [parse_assignment(text) for text in chosen.set]
+    return record.record(chosen.dataset, chosen.episodes, chosen.task_text, choices, assignments)
 
 
 def _arm(chosen: argparse.Namespace) -> int:
@@ -126,6 +144,19 @@ def _parser(command: str) -> argparse.ArgumentParser:
         help="when training is over, do `hilrl eval` with so many episodes",
     )
     _add_options(train, options.OPTIONS, "learner.batch=256")
+
+    record = graphs.add_parser(
+        "record",
+        help="simulator, operator and recorder",
+        description="Record demonstrations as a LeRobotDataset, a new one or one that goes on.",
+    )
+    record.set_defaults(command=_record)
+    record.add_argument("dataset", type=Path, help="folder of the dataset")
+    record.add_argument(
+        "--episodes", type=_positive, default=50, help="how many more to record; default: %(default)s"
+    )
+    record.add_argument("--task-text", default="", help="what they show, in a sentence")
+    _add_options(record, options.OPTIONS, "ee_controller.step_m=0.01")
 
     arm = graphs.add_parser(
         "arm",

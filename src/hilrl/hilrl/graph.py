@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+
 from hilrl import parameter_files
 from hilrl.options import OPTIONS, Option
 from hilrl.parameter_files import NodeParameters
@@ -55,10 +57,48 @@ ACTOR = Node("hilrl_learning", "actor", "actor", respawn=True)
 EVALUATION_ACTOR = replace(ACTOR, respawn=False)
 LEARNER = Node("hilrl_learning", "learner", "learner", respawn=True, in_namespace=False, use_sim_time=False)
 
+
+# Where a person sits: what died there comes back. The drivers of arms are never started again: a person looks
+# first at what the arm did.
+JOY_TELEOP = Node("hilrl_teleop", "joy_teleop", "joy_teleop", respawn=True, use_sim_time=False)
+GAMEPAD = Node("hilrl_teleop", "gamepad", "gamepad", respawn=True, use_sim_time=False)
+JOY_NODE = Node("joy", "joy_node", "joy_node", respawn=True, use_sim_time=False)
+LEADER_TELEOP = Node("hilrl_teleop", "leader_teleop", "leader_teleop", respawn=True, use_sim_time=False)
+ARM = Node(
+    "hilrl_hardware",
+    "so101_arm",
+    "arm",
+    respawn=False,
+    use_sim_time=False,
+    has_motors=True,
+    parameters={"role": "follower"},
+)
+LEADER_ARM = replace(ARM, name="leader_arm", parameters={"role": "leader"})
+DEVICES = {"joy": (GAMEPAD, JOY_TELEOP), "leader": (LEADER_ARM, LEADER_TELEOP)}
+
+CLASSIFIER = Node("hilrl_perception", "reward_classifier", "reward_classifier", respawn=True)
+RULE = Node("hilrl_perception", "reward_rule", "reward_rule", respawn=True)
+REWARDS = {"sim": (), "classifier": (CLASSIFIER,), "rule": (RULE,), "operator": (RULE,)}
+"""Who says what an observation is worth; the simulator does it itself."""
+
 ROBOT = (SIM, CROPPER, CONTROLLER, MUX)
 TRAIN = (*ROBOT, OPERATOR, ACTOR, LEARNER)
 EVALUATE = (*ROBOT, EVALUATION_ACTOR)
-NODE_NAMES = frozenset(node.name for node in TRAIN)
+OPTIONAL = (JOY_TELEOP, GAMEPAD, LEADER_TELEOP, LEADER_ARM, CLASSIFIER, RULE)
+NODE_NAMES = frozenset(node.name for node in (*TRAIN, *OPTIONAL))
+"""Nodes that parameters can be given to."""
+
+OF_THE_CONTROLLER = (
+    "step_m",
+    "step_rad",
+    "workspace_min",
+    "workspace_max",
+    "gripper_open_rad",
+    "gripper_closed_rad",
+)
+"""Parameters that the leader arm's node has in common with ee_controller."""
+VETO_S = 3.0
+"""How long a person can take back what a classifier called a success [s]."""
 
 GIVES_WAY = 19
 """Niceness of the side that can wait. In lockstep that is the simulation: it would take the core that the
@@ -77,14 +117,42 @@ def resolve_parameters(
     chosen = from_options(OPTIONS, options)
     if options["operator"] == "scripted" and options["lockstep"]:
         chosen.setdefault("intervention_mux", {})["lockstep_devices"] = ["scripted"]
-    return layered(layers, chosen, NODE_NAMES)
+    if options["reward"] == "operator":
+        chosen["reward_rule"]["rule"] = "never"
+    if options["reward"] == "classifier" and options["operator"] == "human":
+        chosen["actor"]["veto_s"] = VETO_S
+    resolved = layered(layers, chosen, NODE_NAMES)
+    controller = resolved.get("ee_controller", {})
+    shared = {name: controller[name] for name in OF_THE_CONTROLLER if name in controller}
+    resolved["leader_teleop"] = {**shared, **resolved.get("leader_teleop", {})}
+    return resolved
+
+
+def devices_of(options: Mapping[str, Any]) -> list[str]:
+    """The devices that the graph starts. Raises ValueError for one that is not known."""
+    names = [name.strip() for name in options["devices"].split(",") if name.strip()]
+    for name in names:
+        if name not in DEVICES:
+            raise ValueError(f"devices: expected some of {sorted(DEVICES)}, got {name!r}")
+    return names
 
 
 def train(options: Mapping[str, Any], parameters: NodeParameters, run: Path) -> list[Node]:
     """The graph that learns, storing under `run`."""
-    nodes = [node for node in TRAIN if node is not OPERATOR or options["operator"] == "scripted"]
+    nodes = [*robot(options), ACTOR, LEARNER]
     for_this_run = {name: {"run_dir": str(run)} for name in ("actor", "learner")}
-    return _with_clock(nodes, options, parameter_files.merged([parameters, for_this_run]))
+    return with_clock(nodes, options, parameter_files.merged([parameters, for_this_run]))
+
+
+def robot(options: Mapping[str, Any]) -> list[Node]:
+    """The arm and all who drive it or judge it, but for the policy."""
+    rewards = REWARDS[options["reward"]]
+    sim = replace(SIM, remappings=(("reward", "sim/reward"),)) if rewards else SIM
+    operator = [OPERATOR] if options["operator"] == "scripted" else []
+    devices = [node for name in devices_of(options) for node in DEVICES[name]]
+    if _is_installed(JOY_NODE.package):
+        devices = [JOY_NODE if node is GAMEPAD else node for node in devices]
+    return [sim, *ROBOT[1:], *rewards, *operator, *devices]
 
 
 def evaluate(
@@ -97,10 +165,11 @@ def evaluate(
     alone: NodeParameters = {"actor": {"mode": "evaluate", "run_dir": str(run), **actor}}
     alone_parameters = parameter_files.merged([parameters, alone])
     alone_parameters.get("intervention_mux", {}).pop("lockstep_devices", None)
-    return _with_clock(EVALUATE, options, alone_parameters)
+    return with_clock(EVALUATE, options, alone_parameters)
 
 
-def _with_clock(nodes: Sequence[Node], options: Mapping[str, Any], parameters: NodeParameters) -> list[Node]:
+def with_clock(nodes: Sequence[Node], options: Mapping[str, Any], parameters: NodeParameters) -> list[Node]:
+    """The nodes as they run: placed, on one clock, and giving way as they should."""
     # In lockstep the stamp is the tick and no node reads a clock: each would wake up for nothing.
     clock = {node.name: {"use_sim_time": True} for node in nodes if node.use_sim_time}
     layers = [parameters] if options["lockstep"] else [clock, parameters]
@@ -120,6 +189,14 @@ def placed(nodes: Sequence[Node], namespace: str, parameters: NodeParameters) ->
         )
         for node in nodes
     ]
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        get_package_prefix(package)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def from_options(table: Sequence[Option], options: Mapping[str, Any]) -> NodeParameters:

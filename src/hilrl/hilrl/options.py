@@ -106,14 +106,62 @@ OPTIONS = (
     Option(
         "operator",
         "scripted",
-        "Who shows the task and intervenes: a scripted operator, or a human at a device node of your own.",
+        "Who shows the task and intervenes: a scripted operator, or a human at one of the devices.",
         choices=("scripted", "human"),
+    ),
+    Option(
+        "devices",
+        "",
+        "Devices to start, separated by commas: joy (a gamepad), leader (the leader arm). The keyboard has a "
+        "terminal of its own: `hilrl keyboard`.",
+        may_change=True,
+    ),
+    Option(
+        "leader_port",
+        "/dev/so101_leader",
+        "The leader arm's board, as the udev rule names it.",
+        ("leader_arm.port",),
+        may_change=True,
+    ),
+    Option(
+        "leader_calibration",
+        "",
+        "Calibration of the leader arm, ours or LeRobot's JSON; empty: the one that `hilrl calibrate` made.",
+        ("leader_arm.calibration_file",),
+        may_change=True,
+    ),
+    Option(
+        "reward",
+        "sim",
+        "Who says when the task is done: the simulator, a classifier of camera images (`hilrl reward`), a "
+        "fixed rule, or the operator's buttons alone.",
+        choices=("sim", "classifier", "rule", "operator"),
+    ),
+    Option(
+        "reward_model",
+        "",
+        "Model of the reward classifier, as `hilrl reward train` wrote it.",
+        ("reward_classifier.model_file",),
+        may_change=True,
+    ),
+    Option(
+        "reward_rule",
+        "object_height",
+        "What reward rule goes by: the simulated object's height, the width of the closed gripper, or the "
+        "pose of the TCP.",
+        ("reward_rule.rule",),
+        choices=("object_height", "gripper_width", "ee_pose"),
     ),
     Option(
         "lockstep",
         True,
         "Simulate one control period per action, as fast as the machine allows; false: real time.",
-        ("sim.lockstep", "ee_controller.lockstep", "actor.lockstep"),
+        (
+            "sim.lockstep",
+            "ee_controller.lockstep",
+            "actor.lockstep",
+            "reward_classifier.lockstep",
+        ),
     ),
     Option(
         "control_hz",
@@ -206,6 +254,12 @@ def checked(values: Mapping[str, Any]) -> dict[str, Value]:
     resolved = _resolved(OPTIONS, values)
     if resolved["operator"] == "human" and resolved["lockstep"]:
         raise ValueError("operator: a human needs real time; add lockstep false")
+    if resolved["devices"] and resolved["operator"] != "human":
+        raise ValueError("devices: a scripted operator has none; add operator human")
+    if resolved["reward"] == "operator" and resolved["operator"] != "human":
+        raise ValueError("reward: a scripted operator presses no buttons; add operator human")
+    if resolved["reward"] == "classifier" and not resolved["reward_model"]:
+        raise ValueError("reward_model: expected the file of a model for reward classifier, got none")
     return resolved
 
 
