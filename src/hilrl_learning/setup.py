@@ -22,6 +22,8 @@ setup(
         "console_scripts": [
             "actor = hilrl_learning.actor_node:main",
             "learner = hilrl_learning.learner_node:main",
+            "recorder = hilrl_learning.recorder_node:main",
+            "replay_episode = hilrl_learning.episode_player_node:main",
         ],
     },
 )

@@ -15,11 +15,14 @@ setup(
     zip_safe=True,
     maintainer="hilrl maintainers",
     maintainer_email="hilrl@example.com",
-    description="Camera crops for policies and reward classifiers.",
+    description="Camera crops for policies and reward classifiers; rewards.",
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
             "image_cropper = hilrl_perception.image_cropper_node:main",
+            "reward_classifier = hilrl_perception.reward_classifier_node:main",
+            "reward_collector = hilrl_perception.reward_collector_node:main",
+            "reward_rule = hilrl_perception.reward_rule_node:main",
         ],
     },
 )

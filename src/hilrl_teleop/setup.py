@@ -15,12 +15,15 @@ setup(
     zip_safe=True,
     maintainer="hilrl maintainers",
     maintainer_email="hilrl@example.com",
-    description="Operators: the intervention mux, the keyboard and the scripted operator.",
+    description="Operators: the intervention mux, leader arm, joystick, keyboard and the scripted operator.",
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
+            "gamepad = hilrl_teleop.gamepad_node:main",
             "intervention_mux = hilrl_teleop.intervention_mux_node:main",
+            "joy_teleop = hilrl_teleop.joy_teleop_node:main",
             "keyboard_teleop = hilrl_teleop.keyboard_teleop_node:main",
+            "leader_teleop = hilrl_teleop.leader_teleop_node:main",
             "scripted_operator = hilrl_teleop.scripted_operator_node:main",
         ],
     },

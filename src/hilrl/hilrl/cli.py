@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _train(chosen: argparse.Namespace) -> int:
     from hilrl import up
 
-    choices = _choices(options.OPTIONS, chosen)
+    choices = choices_of(options.OPTIONS, chosen)
     run, status = up.train(chosen.run, choices, [parse_assignment(text) for text in chosen.set])
     if status or not chosen.evaluate:
         return status
@@ -83,18 +83,29 @@ def _train(chosen: argparse.Namespace) -> int:
 def _record(chosen: argparse.Namespace) -> int:
     from hilrl import record
 
-    choices = _choices(options.OPTIONS, chosen)
+    choices = choices_of(options.OPTIONS, chosen)
     assignments = [parse_assignment(text) for text in chosen.set]
     return record.record(chosen.dataset, chosen.episodes, chosen.task_text, choices, assignments)
+
+
+def _replay(chosen: argparse.Namespace) -> int:
+    from hilrl import replay_episode
+
+    choices = choices_of(options.OPTIONS, chosen)
+    assignments = [parse_assignment(text) for text in chosen.set]
+    return replay_episode.replay(chosen.dataset, chosen.episode, choices, assignments)
 
 
 def _arm(chosen: argparse.Namespace) -> int:
     from hilrl import arm_up
 
-    return arm_up.run(_choices(options.ARM_OPTIONS, chosen), [parse_assignment(text) for text in chosen.set])
+    return arm_up.run(
+        choices_of(options.ARM_OPTIONS, chosen), [parse_assignment(text) for text in chosen.set]
+    )
 
 
-def _choices(table: Sequence[Option], chosen: argparse.Namespace) -> dict[str, Value]:
+def choices_of(table: Sequence[Option], chosen: argparse.Namespace) -> dict[str, Value]:
+    """What was given of a table of options."""
     return {
         option.name: option.parse(text)
         for option in table
@@ -143,7 +154,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
         type=_positive,
         help="when training is over, do `hilrl eval` with so many episodes",
     )
-    _add_options(train, options.OPTIONS, "learner.batch=256")
+    add_options(train, options.OPTIONS, "learner.batch=256")
 
     record = graphs.add_parser(
         "record",
@@ -156,7 +167,18 @@ def _parser(command: str) -> argparse.ArgumentParser:
         "--episodes", type=_positive, default=50, help="how many more to record; default: %(default)s"
     )
     record.add_argument("--task-text", default="", help="what they show, in a sentence")
-    _add_options(record, options.OPTIONS, "ee_controller.step_m=0.01")
+    add_options(record, options.OPTIONS, "ee_controller.step_m=0.01")
+
+    replay = graphs.add_parser(
+        "replay",
+        help="simulator and an episode of a dataset",
+        description="Play an episode of a LeRobotDataset of ours through the controller, and say how far "
+        "from the recording the arm ends.",
+    )
+    replay.set_defaults(command=_replay)
+    replay.add_argument("dataset", type=Path, help="folder of the dataset")
+    replay.add_argument("--episode", type=int, default=0, help="which, from 0; default: %(default)s")
+    add_options(replay, options.OPTIONS, "replay_episode.sim_reset=false")
 
     arm = graphs.add_parser(
         "arm",
@@ -164,7 +186,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
         description="Bring up the arms and follow their health. Ctrl+C lets them down and ends.",
     )
     arm.set_defaults(command=_arm)
-    _add_options(arm, options.ARM_OPTIONS, "arm.max_joint_speed=1.0")
+    add_options(arm, options.ARM_OPTIONS, "arm.max_joint_speed=1.0")
 
     evaluate = commands.add_parser(
         "eval",
@@ -193,7 +215,8 @@ def _parser(command: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_options(parser: argparse.ArgumentParser, table: Sequence[Option], example: str) -> None:
+def add_options(parser: argparse.ArgumentParser, table: Sequence[Option], example: str) -> None:
+    """A flag per option, and `--set`."""
     parser.add_argument(
         "--set",
         metavar="NODE.PARAMETER=VALUE",

@@ -81,10 +81,14 @@ RULE = Node("hilrl_perception", "reward_rule", "reward_rule", respawn=True)
 REWARDS = {"sim": (), "classifier": (CLASSIFIER,), "rule": (RULE,), "operator": (RULE,)}
 """Who says what an observation is worth; the simulator does it itself."""
 
+# In the robot's namespace, so that each arm of several can have a dataset of its own.
+RECORDER = Node("hilrl_learning", "recorder", "recorder", respawn=True, use_sim_time=False)
+PLAYER = Node("hilrl_learning", "replay_episode", "replay_episode", respawn=False, ends_by_itself=True)
+
 ROBOT = (SIM, CROPPER, CONTROLLER, MUX)
 TRAIN = (*ROBOT, OPERATOR, ACTOR, LEARNER)
 EVALUATE = (*ROBOT, EVALUATION_ACTOR)
-OPTIONAL = (JOY_TELEOP, GAMEPAD, LEADER_TELEOP, LEADER_ARM, CLASSIFIER, RULE)
+OPTIONAL = (JOY_TELEOP, GAMEPAD, LEADER_TELEOP, LEADER_ARM, CLASSIFIER, RULE, RECORDER, PLAYER)
 NODE_NAMES = frozenset(node.name for node in (*TRAIN, *OPTIONAL))
 """Nodes that parameters can be given to."""
 
@@ -97,6 +101,15 @@ OF_THE_CONTROLLER = (
     "gripper_closed_rad",
 )
 """Parameters that the leader arm's node has in common with ee_controller."""
+GUARDS = {
+    # A lifted cube is between jaws that were told to close, and above the table.
+    "lift": {
+        "gripper_range": [-0.05, 0.1],
+        "gripper_target_range": [-0.3, -0.05],
+        "ee_min": [-1.0, -1.0, 0.05],
+    }
+}
+"""Where jaws and TCP are in a success, by task: what a classifier claims elsewhere is not believed."""
 VETO_S = 3.0
 """How long a person can take back what a classifier called a success [s]."""
 
@@ -119,6 +132,7 @@ def resolve_parameters(
         chosen.setdefault("intervention_mux", {})["lockstep_devices"] = ["scripted"]
     if options["reward"] == "operator":
         chosen["reward_rule"]["rule"] = "never"
+    chosen["reward_classifier"].update(GUARDS.get(options["task"], {}))
     if options["reward"] == "classifier" and options["operator"] == "human":
         chosen["actor"]["veto_s"] = VETO_S
     resolved = layered(layers, chosen, NODE_NAMES)
@@ -141,6 +155,7 @@ def train(options: Mapping[str, Any], parameters: NodeParameters, run: Path) -> 
     """The graph that learns, storing under `run`."""
     nodes = [*robot(options), ACTOR, LEARNER]
     for_this_run = {name: {"run_dir": str(run)} for name in ("actor", "learner")}
+    for_this_run[CLASSIFIER.name] = {"veto_dir": str(run / "vetoes")}
     return with_clock(nodes, options, parameter_files.merged([parameters, for_this_run]))
 
 

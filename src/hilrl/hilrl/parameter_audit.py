@@ -19,7 +19,7 @@ from hilrl.parameter_files import NodeParameters
 
 ROS_OWN = ("qos_overrides.", "start_type_description_service", "use_sim_time")
 """Every node has these."""
-OF_ONE_START = ("run_dir",)
+OF_ONE_START = ("run_dir", "veto_dir")
 """Where the run lies now; it may be moved."""
 
 

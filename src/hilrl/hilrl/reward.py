@@ -1,6 +1,7 @@
 """`hilrl reward`: labelled frames collected, a reward classifier trained on them, and tried on others."""
 
 import argparse
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -115,20 +116,19 @@ def collection(
     mine = {name: value for _, name, value in own}
     chosen: parameter_files.NodeParameters = {
         # The operator proposes to the collector, which decides.
-        "intervention_mux": {"devices": ["keyboard"], "lockstep_devices": []},
+        "intervention_mux": {"devices": ["keyboard"]},
         COLLECTOR.name: {
             "drive": True,
             "labels": "truth",
             "seed": seed,
-            "image_size": config.options["image_size"],
+            "image_size": config.parameters.get("sim", {}).get("image_size", 128),
             **collector,
             **mine,
         },
     }
-    nodes = [*graph.ROBOT, graph.OPERATOR, COLLECTOR]
-    placed = graph.placed(
-        nodes, config.options["namespace"], parameter_files.merged([config.parameters, chosen])
-    )
+    parameters = parameter_files.merged([config.parameters, chosen])
+    parameters["intervention_mux"].pop("lockstep_devices", None)
+    placed = graph.placed([*graph.ROBOT, graph.OPERATOR, COLLECTOR], config.options["namespace"], parameters)
     return [replace(node, respawn=False) for node in placed]
 
 
@@ -160,8 +160,12 @@ def _collect(chosen: argparse.Namespace) -> int:
 
 
 def _train(chosen: argparse.Namespace) -> int:
+    import torch
+
     from hilrl_perception import reward_data, reward_report, reward_training
 
+    # More threads than free cores make small products a hundred times slower.
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
     layout, episodes = reward_data.read(chosen.data)
     settings = reward_training.TrainingSettings(
         encoder=chosen.encoder, k=chosen.k, n=chosen.n, wanted_precision=chosen.precision, seed=chosen.seed

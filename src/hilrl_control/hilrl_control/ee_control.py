@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hilrl_control.arm_motion import step_towards
-from hilrl_control.ee_state import CLOSE, OPEN, Command, State, action_problem
+from hilrl_control.collision import CollisionModel
+from hilrl_control.ee_state import STAY, Command, State, action_problem, timing_problem
 from hilrl_control.ee_target import EeTarget, Flags
+from hilrl_control.home_path import HomePlanner
 from hilrl_control.homing import Homing
 from hilrl_control.inverse_kinematics import InverseKinematics
-from hilrl_control.joint_motion import bounded_step, six_numbers, speeds_for, travelled_too_far
+from hilrl_control.joint_motion import bounded_step, jaw_target, six_numbers, speeds_for, travelled_too_far
 from hilrl_control.kinematics import Array, Kinematics, rotation_from
 from hilrl_control.settings import Settings
 
@@ -34,6 +36,8 @@ class EeControl:
         """Why the newest action was refused; empty when it was served."""
         self._kinematics = kinematics
         self._inverse = InverseKinematics(kinematics)
+        self.planner = HomePlanner(kinematics, self._inverse, CollisionModel(kinematics, settings.table_z_m))
+        """Of the way home."""
         self._forget()
 
     def _forget(self) -> None:
@@ -104,14 +108,21 @@ class EeControl:
         return self._state
 
     def act(
-        self, stamp_ns: int, delta: ArrayLike, gripper: int, now_ns: int | None = None, source: int = 0
+        self,
+        stamp_ns: int,
+        delta: ArrayLike,
+        gripper: int,
+        now_ns: int | None = None,
+        source: int = 0,
+        gripper_goal: float | None = None,
     ) -> Command | None:
         """Answer the action of one tick with one command.
 
         `delta`: shape (5,), x, y, z, pitch, roll in [-1, 1]; beyond that it is clipped. `gripper`: STAY,
-        CLOSE or OPEN. `now_ns`: the present, by default the stamp of the newest joint state. `source`: is
-        handed on to the state. A stamp already answered gets the same answer. An action that makes no
-        sense is answered with a command that holds, or with None where none is due; `refusal` says why.
+        CLOSE or OPEN, only as far as `gripper_goal` [rad] where there is one. `now_ns`: the present, by
+        default the stamp of the newest joint state. `source`: is handed on to the state. A stamp already
+        answered gets the same answer. An action that makes no sense is answered with a command that holds,
+        or with None where none is due; `refusal` says why.
         """
         state = self._state
         if state is None:
@@ -123,9 +134,9 @@ class EeControl:
             return self._refuse("action: refused while going home")
         if stamp_ns == self._answered_ns:
             return self._answer
-        if reason := self._untimely(stamp_ns, state.stamp_ns):
+        if reason := timing_problem(stamp_ns, state.stamp_ns, self._answered_ns, self.settings):
             return self._refuse(reason)
-        if reason := action_problem(delta, gripper):
+        if reason := action_problem(delta, gripper, gripper_goal):
             self._refuse(reason)
             self._hold(f"holding: {reason}")
             return self._answer_with(stamp_ns, now_ns, self._goals())
@@ -151,10 +162,8 @@ class EeControl:
             flags,
         )
         self._target, self._flags = step.target, step.flags
-        if gripper == OPEN:
-            self._gripper_target = self.settings.gripper_open_rad
-        elif gripper == CLOSE:
-            self._gripper_target = self.settings.gripper_closed_rad
+        if gripper != STAY:
+            self._gripper_target = jaw_target(gripper, gripper_goal, self._gripper_target, self.settings)
         self._moved_ns = now_ns
         self._gripper_goal = bounded_step(self._gripper_goal, self._gripper_target, float(travel[5]))
         self._action_ns, self._action_source, self._heard_ns = stamp_ns, source, now_ns
@@ -189,7 +198,7 @@ class EeControl:
     def go_home(self, now_ns: int) -> str:
         """Start moving to `home_joints`, step by step with `tick`; returns why not, or an empty string.
 
-        Actions are refused meanwhile.
+        The way is planned at once, in some milliseconds. Actions are refused on the way.
         """
         if self.settings.lockstep:
             return "go_home: not in lockstep, where time stands still without actions; reset the simulation"
@@ -197,13 +206,13 @@ class EeControl:
             return "go_home: no joint_states yet"
         if reason := self._blind(now_ns):
             return f"go_home: {reason}"
-        if not self._engaged:
-            self._command = None
-        self._command, self._answer = self._goals(), None
-        home = np.array(self.settings.home_joints)
-        duration_s = float(np.abs(home - self._q).max()) / self.settings.home_speed
-        self._homing = Homing(now_ns + int((2 * duration_s + 3.0) * SECOND_NS))
-        self._target = EeTarget.at(self._kinematics.forward(home))
+        start = self._goals() if self._engaged else self._standing()
+        path = self.planner.plan(start, float(self._within_limits(self._q)[5]), self.settings)
+        if isinstance(path, str):
+            return f"go_home: {path}"
+        self._command, self._answer = start, None
+        self._homing = Homing.along(path, start, now_ns, self.settings)
+        self._target = EeTarget.at(self._kinematics.forward(path.waypoints[-1]))
         self._engaged, self._flags = False, Flags()
         self._holding, self._status = False, "going home"
         return ""
@@ -212,13 +221,11 @@ class EeControl:
         if now_ns > homing.deadline_ns:
             self._release("holding: did not get home in time, is the arm blocked?")
             return None
-        goals = homing.next_goals(
-            self._goals(), self._q, self._elapsed_s(now_ns), self.settings, self._kinematics, self._inverse
-        )
+        goals = homing.next_goals(self._goals(), self._q, self._elapsed_s(now_ns), self.settings)
         self._moved_ns = now_ns
         if goals[5] != self._gripper_goal:
             self._gripper_target = self._gripper_goal = float(goals[5])
-        if homing.arrived(goals, self._q, self.settings):
+        if homing.arrived(goals, self._q):
             self._homing = None
             self._hold("holding: at home")
         return self._command_at(now_ns, now_ns, goals)
@@ -243,25 +250,6 @@ class EeControl:
         silent_s = (now_ns - self._heard_ns) / SECOND_NS
         return silent_s > self.settings.command_timeout_s and not self.settings.lockstep
 
-    def _untimely(self, stamp_ns: int, observed_ns: int) -> str:
-        """Why an action of that tick is not for now, or an empty string."""
-        if self.settings.lockstep:
-            if stamp_ns != observed_ns:
-                return (
-                    f"action stamp: expected that of the newest joint state, {observed_ns}, got {stamp_ns} ns"
-                )
-            return ""
-        if self._answered_ns is not None and stamp_ns < self._answered_ns:
-            return (
-                f"action stamp: expected one after {self._answered_ns} ns, already served, got {stamp_ns} ns"
-            )
-        if abs(stamp_ns - observed_ns) > self.settings.command_timeout_s * SECOND_NS:
-            return (
-                f"action stamp: expected within {self.settings.command_timeout_s} s of the newest joint "
-                f"state, {observed_ns} ns, got {stamp_ns} ns"
-            )
-        return ""
-
     def _elapsed_s(self, now_ns: int) -> float:
         """Time to move in, one period at most [s]: actions in quick succession share a period."""
         period_s = self.settings.period_s
@@ -269,11 +257,12 @@ class EeControl:
         return min(max(elapsed_s, 0.0), period_s)
 
     def _goals(self) -> Array:
-        """The goals in force; where there are none, the arm as measured and the jaw as it was told."""
-        if self._command is not None:
-            return self._command
-        goals = np.append(self._q[:5], self._gripper_goal)
-        return self._within_limits(goals)
+        """The goals in force; where there are none, those that leave the arm where it stands."""
+        return self._standing() if self._command is None else self._command
+
+    def _standing(self) -> Array:
+        """The arm as measured and the jaw as it was told, shape (6,) [rad]."""
+        return self._within_limits(np.append(self._q[:5], self._gripper_goal))
 
     def _within_limits(self, q: Array) -> Array:
         return np.minimum(np.maximum(q, self._kinematics.lower), self._kinematics.upper)

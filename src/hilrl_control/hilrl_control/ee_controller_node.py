@@ -75,6 +75,14 @@ def parameter_table() -> list[Parameter]:
             10.0,
         ),
         Parameter("home_joints", list(at.home_joints), "where go_home goes, six joints [rad]", length=6),
+        Parameter("table_z_m", at.table_z_m, "height of the table in base_link [m]", -1.0, 1.0),
+        Parameter(
+            "clearance_m",
+            at.clearance_m,
+            "what the way home keeps between the arm, itself and the table [m]",
+            0.0,
+            0.05,
+        ),
     ]
 
 
@@ -125,7 +133,12 @@ class EeController(Node):
     def _on_action(self, message: EeAction) -> None:
         now_ns = None if self._lockstep else self._now_ns()
         command = self._control.act(
-            stamps.to_ns(message.header.stamp), message.delta, message.gripper, now_ns, message.source
+            stamps.to_ns(message.header.stamp),
+            message.delta,
+            message.gripper,
+            now_ns,
+            message.source,
+            message.gripper_goal if message.gripper_partly else None,
         )
         self._send(command)
         if reason := self._control.refusal:

@@ -1,5 +1,6 @@
 """What goes in and out of `EeControl`: actions, commands and the state of the end effector."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from hilrl_control.ee_target import EeTarget, Flags
 from hilrl_control.kinematics import Array, Pose
+from hilrl_control.settings import Settings
 
 STAY, CLOSE, OPEN = 0, 1, 2
 
@@ -44,7 +46,7 @@ class State:
     status: str
 
 
-def action_problem(delta: ArrayLike, gripper: int) -> str:
+def action_problem(delta: ArrayLike, gripper: int, gripper_goal: float | None = None) -> str:
     """Why this is no action, or an empty string."""
     numbers = np.asarray(delta, float)
     if numbers.shape != (5,):
@@ -53,4 +55,25 @@ def action_problem(delta: ArrayLike, gripper: int) -> str:
         return f"action delta: expected finite numbers, got {numbers.tolist()}"
     if gripper not in (STAY, CLOSE, OPEN):
         return f"action gripper: expected 0 (stay), 1 (close) or 2 (open), got {gripper}"
+    if gripper_goal is not None and not math.isfinite(gripper_goal):
+        return f"action gripper_goal: expected a finite jaw angle, got {gripper_goal}"
+    return ""
+
+
+def timing_problem(stamp_ns: int, observed_ns: int, answered_ns: int | None, settings: Settings) -> str:
+    """Why an action of the tick `stamp_ns` is not for now, or an empty string.
+
+    `observed_ns`: the newest joint state. `answered_ns`: the action served last, None: none yet.
+    """
+    if settings.lockstep:
+        if stamp_ns != observed_ns:
+            return f"action stamp: expected that of the newest joint state, {observed_ns}, got {stamp_ns} ns"
+        return ""
+    if answered_ns is not None and stamp_ns < answered_ns:
+        return f"action stamp: expected one after {answered_ns} ns, already served, got {stamp_ns} ns"
+    if abs(stamp_ns - observed_ns) > settings.command_timeout_s * 1e9:
+        return (
+            f"action stamp: expected within {settings.command_timeout_s} s of the newest joint "
+            f"state, {observed_ns} ns, got {stamp_ns} ns"
+        )
     return ""

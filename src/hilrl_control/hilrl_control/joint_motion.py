@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hilrl_control.ee_state import OPEN
 from hilrl_control.kinematics import Array
 from hilrl_control.settings import Settings
 from hilrl_ros.joints import JOINT_NAMES
@@ -16,6 +17,20 @@ NOISE_RAD = 0.02
 def bounded_step(present: float, goal: float, travel: float) -> float:
     """The goal, or as far towards it as `travel` goes."""
     return present + min(max(goal - present, -travel), travel)
+
+
+def jaw_target(gripper: int, goal: float | None, present: float, settings: Settings) -> float:
+    """The jaw's target [rad] after CLOSE or OPEN: all the way, or as far as `goal` and never backwards.
+
+    `present`: the target so far. CLOSE with a goal on the open side of it leaves it, as does OPEN the other
+    way round.
+    """
+    opened, closed = settings.gripper_open_rad, settings.gripper_closed_rad
+    if goal is None:
+        return opened if gripper == OPEN else closed
+    bounded = min(max(goal, min(opened, closed)), max(opened, closed))
+    opens = (bounded - present) * (opened - closed) > 0.0
+    return bounded if opens == (gripper == OPEN) else present
 
 
 def speeds_for(goals: Array, measured: Array, settings: Settings) -> Array:

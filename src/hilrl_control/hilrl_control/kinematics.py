@@ -56,6 +56,8 @@ class Kinematics:
                 xacro.process_file(str(path)).toxml() if path.suffix == ".xacro" else path.read_text()
             )
             self.model = pin.buildModelFromXML(description)
+            self.urdf: str = description
+            """The description itself, as URDF."""
         except Exception as error:  # xacro and urdfdom have a class per kind of misfit
             raise ValueError(f"urdf: {path} is no valid robot description: {error}") from error
         for name in JOINT_NAMES:

@@ -43,6 +43,10 @@ class Settings:
     """Joint states older than this are not acted on [s]."""
     home_joints: tuple[float, ...] = (0.0, -0.4827, 0.166, 1.638, 0.0, 0.9)
     """Where `go_home` goes, in `JOINT_NAMES` order [rad]."""
+    table_z_m: float = -0.0024
+    """Height of the table in the base frame [m]; by default the underside of the arm's base."""
+    clearance_m: float = 0.005
+    """What the way home keeps between the arm, itself and the table [m]."""
 
     @staticmethod
     def default() -> "Settings":

@@ -53,9 +53,9 @@ class Bench:
             setattr(message, field, value)
         return message
 
-    def action_message(self, delta, gripper=0):
+    def action_message(self, delta, gripper=0, **fields):
         message = EeAction(
-            delta=np.array(delta, np.float32), gripper=gripper, source=EeAction.SOURCE_INTERVENTION
+            delta=np.array(delta, np.float32), gripper=gripper, source=EeAction.SOURCE_INTERVENTION, **fields
         )
         message.header.stamp = stamps.from_ns(self.now_ns)
         return message
@@ -67,11 +67,11 @@ class Bench:
         self.probe.spin_until(lambda: len(self.states) > count)
         return self.states[-1]
 
-    def act(self, delta=FORWARD, gripper=0):
+    def act(self, delta=FORWARD, gripper=0, **fields):
         """One lockstep period; the command."""
         self.look()
         count = len(self.commands)
-        self.actions.publish(self.action_message(delta, gripper))
+        self.actions.publish(self.action_message(delta, gripper, **fields))
         self.probe.spin_until(lambda: len(self.commands) > count)
         self.q = np.array(self.commands[-1].position)
         self.now_ns += PERIOD_NS
@@ -151,6 +151,16 @@ def test_a_repeat_gets_the_same_answer_again_and_moves_nothing(lockstep):
         again.append(lockstep.commands[-1])
     assert again[0] == again[1] == again[2]
     assert lockstep.look() == lockstep.look()
+
+
+def test_the_gripper_goes_only_as_far_as_its_goal_where_one_is_set(lockstep):
+    still = (0, 0, 0, 0, 0)
+    for _ in range(4):
+        command = lockstep.act(still, EeAction.GRIPPER_CLOSE, gripper_partly=True, gripper_goal=0.5)
+    assert command.position[5] == pytest.approx(0.5)
+    for _ in range(4):
+        command = lockstep.act(still, EeAction.GRIPPER_CLOSE, gripper_goal=0.5)
+    assert command.position[5] == pytest.approx(Settings.default().gripper_closed_rad)
 
 
 def test_each_joint_state_gets_one_state_with_its_stamp(lockstep, kinematics):

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from hilrl_control.arm_motion import BOX_TOLERANCE_M
+from hilrl_control.home_path import HomePath
+from hilrl_control.homing import AT_HOME_RAD, Homing
 from hilrl_control.inverse_kinematics import InverseKinematics
 from hilrl_control.settings import Settings
 
@@ -87,3 +89,48 @@ def test_stale_joint_states_end_the_way_home(new_arm):
     assert arm.tick() is not None
     assert arm.control.tick(arm.now_ns + 10**9) is None
     assert arm.tick() is None
+
+
+def test_a_jaw_that_does_not_open_is_not_at_home(new_arm):
+    """Its object may still be in it."""
+    stuck = np.array([0.6] * 5 + [0.0])
+    arm = new_arm([0.3, 0.2, 0.2, 1.0, 0.0, 0.0], lockstep=False, follows=stuck)
+    go(arm)
+    np.testing.assert_allclose(arm.q[:5], HOME[:5], atol=0.05)
+    assert arm.observe().status == "holding: did not get home in time, is the arm blocked?"
+
+
+def test_at_a_corner_of_the_way_the_arm_is_waited_for(new_arm):
+    """Around it, goals far ahead of the arm would lead through what the way leads around."""
+    start, bend = np.array([0.9, 0.2, 0.2, 1.0, 0.0, 0.9]), np.array([0.9, -0.6, 0.2, 1.0, 0.0])
+    for follows, stays in ((0.6, False), (0.05, True)):
+        arm = new_arm(start, lockstep=False, follows=follows)
+        homing = Homing.along(HomePath([bend, HOME[:5]], "search"), start, 0, arm.control.settings)
+        goals, q, seen = start, start.copy(), []
+        for _ in range(60):
+            goals = homing.next_goals(goals, q, 0.1, arm.control.settings)
+            if (goals[:5] == bend).all():
+                seen.append(np.abs(goals - q).max())
+            elif seen and (goals[:5] != bend).any():
+                assert seen[-1] <= AT_HOME_RAD or np.abs(q[:5] - bend).max() <= AT_HOME_RAD
+                break
+            q = q + follows * (goals - q)
+        assert seen, "the corner itself is a goal"
+        assert (len(seen) > 3) == stays
+
+
+def test_a_blocked_arm_does_not_lose_waypoints(new_arm):
+    """The goals stand while it is waited for, and go on from there."""
+    start, bend = np.array([0.9, 0.2, 0.2, 1.0, 0.0, 0.9]), np.array([0.6, 0.0, 0.2, 1.0, 0.0])
+    settings = new_arm(start, lockstep=False).control.settings
+    homing = Homing.along(HomePath([bend, HOME[:5]], "search"), start, 0, settings)
+    goals = start
+    for _ in range(20):
+        goals = homing.next_goals(goals, start - 0.3, 0.1, settings)
+    q, visited = start, []
+    for _ in range(40):
+        goals = homing.next_goals(goals, q, 0.1, settings)
+        visited.append(goals[:5])
+        q = goals
+    assert any((pose == bend).all() for pose in visited)
+    np.testing.assert_array_equal(goals, HOME)

@@ -83,3 +83,39 @@ def test_polarity_and_range_are_settings(new_arm):
     for _ in range(6):
         command = arm.act(STILL, OPEN)
     assert command.position[5] == pytest.approx(-0.1)
+
+
+@pytest.mark.parametrize(
+    ("start", "command", "goal", "end"),
+    [
+        (0.9, CLOSE, 0.4, 0.4),
+        (0.2, OPEN, 0.5, 0.5),
+        (0.4, CLOSE, 0.7, 0.4),  # never backwards
+        (0.4, OPEN, 0.1, 0.4),
+        (0.4, CLOSE, -3.0, -0.1),  # no further than all the way
+        (0.4, OPEN, 9.0, 0.9),
+        (1.6, OPEN, 9.0, 1.6),
+        (1.6, CLOSE, 0.8, 0.8),
+    ],
+)
+def test_close_and_open_go_only_as_far_as_their_goal(new_arm, start, command, goal, end):
+    arm = new_arm(with_jaw(start))
+    for _ in range(6):
+        answer = arm.act(STILL, command, gripper_goal=goal)
+    assert answer.position[5] == pytest.approx(end)
+    assert arm.act(STILL, STAY).position[5] == pytest.approx(end)
+
+
+def test_a_gripper_goal_follows_the_polarity_of_the_settings(new_arm):
+    arm = new_arm(with_jaw(0.5), gripper_open_rad=-0.1, gripper_closed_rad=1.2)
+    assert arm.act(STILL, OPEN, gripper_goal=0.8).position[5] == pytest.approx(0.5)
+    for _ in range(6):
+        command = arm.act(STILL, CLOSE, gripper_goal=0.8)
+    assert command.position[5] == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("goal", [float("nan"), float("inf")])
+def test_a_gripper_goal_that_is_no_number_moves_nothing(new_arm, goal):
+    arm = new_arm()
+    assert arm.act((1, 0, 0, 0, 0), CLOSE, gripper_goal=goal).position == pytest.approx(HOME)
+    assert "action gripper_goal: expected a finite jaw angle" in arm.control.refusal

@@ -3,7 +3,6 @@
 import gc
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,58 +14,28 @@ from std_srvs.srv import SetBool
 
 from hilrl_interfaces.msg import EeAction, EeState, Episode, RewardEstimate
 from hilrl_interfaces.srv import LabelEpisode
-from hilrl_learning.course import TrainingCourse
+from hilrl_learning.actor_modes import make_mode
+from hilrl_learning.actor_parameters import PARAMETERS
 from hilrl_learning.data import DELTA_AXES, Action, ActionSpec, ObservationSpec
-from hilrl_learning.episode_loop import EpisodeLoop, EpisodeSummary, Kind, Label, Outcome
+from hilrl_learning.episode import EpisodeSummary, Kind
+from hilrl_learning.episode_loop import EpisodeLoop, Outcome
 from hilrl_learning.episode_message import episode_to_message
-from hilrl_learning.episode_video import EpisodeVideo
-from hilrl_learning.evaluation import Evaluation, policy_from_file
+from hilrl_learning.labels import Labels
 from hilrl_learning.large_messages import make_room
 from hilrl_learning.messages import action_from_message, action_to_message
 from hilrl_learning.observation_sync import LockstepSync, RealTimeSync, Tick, state_names
+from hilrl_learning.recorder_link import RecorderLink
 from hilrl_learning.scene_reset import SceneReset
-from hilrl_learning.training_link import TrainingLink
 from hilrl_ros import qos
 from hilrl_ros.main import run_node
 from hilrl_ros.node import Node
-from hilrl_ros.parameters import Parameter, Parameters
+from hilrl_ros.parameters import Parameters
 from hilrl_ros.stamps import to_ns
 
 POLL_S = 0.05
 PATIENCE_S, GIVE_UP_S = 0.1, 2.0
 """Wall time after which a tick in lockstep asks again for the executed action of the one before, and after
 which it goes on without: a busy machine holds a process up for some tenths of a second."""
-
-SETTLE_S = 0.2
-"""Until what an arm says of itself is of after it set out for home."""
-
-PARAMETERS = (
-    Parameter("mode", "train", "train with the learner, or evaluate a policy alone",
-              choices=("train", "evaluate"), read_only=True),
-    Parameter("actor_id", "arm", "unique per arm; names its steps and its spool", read_only=True),
-    Parameter("lockstep", True, "act on every observation of a new stamp; false: on a timer", read_only=True),
-    Parameter("control_hz", 10.0, "control rate [Hz]", 0.1, 1000.0, read_only=True),
-    Parameter("cameras", ["front", "wrist"], "cameras of an observation", read_only=True),
-    Parameter("image_size", 128, "height and width of a crop [px]", 8, 4096, read_only=True),
-    Parameter("action_axes", ["x", "y", "z"], "axes that the policy moves",
-              choices=DELTA_AXES, read_only=True),
-    Parameter("max_age_s", 0.2, "real time: an older camera or joint state is stale [s]", 0.01, 10.0),
-    Parameter("max_episode_steps", 60, "an episode is truncated after so many steps", 1, 1_000_000),
-    Parameter("seed", 0, "of exploration and of the scenes", 0, read_only=True),
-    Parameter("sim_reset", True, "start episodes with sim/reset; false: with ee_controller/go_home",
-              read_only=True),
-    Parameter("run_dir", "runs/default", "folder of the run: spool, results", read_only=True),
-    Parameter("learner_timeout_s", 60.0, "park after so much silence of the learner [s]", 1.0, 1e6),
-    Parameter("policy_file", "", "evaluate: policy.safetensors of a checkpoint", read_only=True),
-    Parameter("evaluation_episodes", 50, "evaluate: scenes to try", 1, 1_000_000, read_only=True),
-    Parameter("result_file", "evaluation_results.json", "evaluate: results, relative to run_dir",
-              read_only=True),
-    Parameter("videos", 0, "evaluate: episodes to film as the policy sees them", 0, 1_000_000,
-              read_only=True),
-    Parameter("video_prefix", "videos/episode", "evaluate: start of the films' paths, relative to run_dir",
-              read_only=True),
-    Parameter("base_frame", "base_link", "frame of the actions", read_only=True),
-)  # fmt: skip
 
 
 class Actor(Node):
@@ -87,39 +56,29 @@ class Actor(Node):
         )
         self._actions = self.create_publisher(EeAction, "policy_action", qos.ACTIONS)
         self._episodes = self.create_publisher(Episode, "episode", qos.EVENTS)
-        self._mode = self._make_mode(observation, action)
+        self._mode = make_mode(self, params, observation, action)
         self._loop = EpisodeLoop(
             params["actor_id"],
             1.0 / params["control_hz"],
             params["max_episode_steps"],
             *self._mode.last_numbers,
         )
-        self._reset = SceneReset(self, params["sim_reset"], self._on_scene_ready)
+        self._loop.holds_success = params["veto_s"] > 0.0
+        self._labels = Labels(self._loop)
+        self._recorder = RecorderLink(self)
+        self._reset = SceneReset(self, params["sim_reset"], self._on_scene_ready, params["reset_service"])
+        self._reset.timeout_s = params["reset_timeout_s"]
         self._summary: EpisodeSummary | None = None
-        """Of the episode whose scene is being prepared."""
+        """Of the episode that runs, or whose scene is being prepared."""
         self._first_stamp_ns: int | None = None
         """Of the prepared scene, until its episode has begun."""
         self._unanswered: tuple[Tick, float] | None = None
         self._answer: EeAction | None = None
-        self._ready_s, self._status = 0.0, ""
+        self._veto_until_s = 0.0
+        self._arm_status = self._status = ""
         self._subscribe(observation)
         gc.collect()
         gc.freeze()  # torch and rclpy are for good; collecting among them would pause the loop
-
-    def _make_mode(self, observation: ObservationSpec, action: ActionSpec) -> TrainingLink | Evaluation:
-        params = self._params
-        run_dir = Path(params["run_dir"])
-        if params["mode"] == "train":
-            course = TrainingCourse(params["seed"], params["learner_timeout_s"])
-            return TrainingLink(
-                self, params["actor_id"], run_dir, observation, action, course, self._base_frame
-            )
-        return Evaluation(
-            policy_from_file(Path(params["policy_file"]), observation, action),
-            params["evaluation_episodes"],
-            run_dir / params["result_file"],
-            EpisodeVideo(run_dir / params["video_prefix"], params["videos"], params["control_hz"]),
-        )
 
     def _subscribe(self, observation: ObservationSpec) -> None:
         for camera in observation.cameras:
@@ -131,12 +90,12 @@ class Actor(Node):
             )
         for kind, topic, method, profile in (
             (RewardEstimate, "reward", "add_reward", qos.EVENTS),
-            (EeState, "ee_state", "add_ee_state", qos.JOINT_STATES),
             (JointState, "joint_states", "add_joint_state", qos.JOINT_STATES),
         ):
             self.create_subscription(
                 kind, topic, lambda message, method=method: self._take(method, message), profile
             )
+        self.create_subscription(EeState, "ee_state", self._on_ee_state, qos.JOINT_STATES)
         self.create_subscription(EeAction, "action", self._on_executed, qos.ACTIONS)
         self.create_service(SetBool, "~/pause", self._on_pause)
         self.create_service(LabelEpisode, "~/label", self._on_label)
@@ -148,6 +107,8 @@ class Actor(Node):
 
     def _retune(self, values: Mapping[str, Any]) -> None:
         self._loop.max_episode_steps = values["max_episode_steps"]
+        self._loop.holds_success = values["veto_s"] > 0.0
+        self._reset.timeout_s = values["reset_timeout_s"]
         if not self._lockstep:
             self._sync.max_age_s = values["max_age_s"]
         if values["mode"] == "train":
@@ -162,6 +123,10 @@ class Actor(Node):
             return
         if tick is not None:
             self._on_tick(tick)
+
+    def _on_ee_state(self, message: EeState) -> None:
+        self._arm_status = message.status
+        self._take("add_ee_state", message)
 
     def _on_timer(self) -> None:
         """Real time: the tick."""
@@ -182,6 +147,7 @@ class Actor(Node):
             if not self._params["sim_reset"]:
                 self._publish_episode(self._summary, finished=False)
             self._loop.begin(self._summary)
+            self._labels.begun()
         self._follow(self._loop.tick(tick, patient=self._lockstep), tick)
 
     def _is_of_prepared_scene(self, tick: Tick) -> bool:
@@ -189,8 +155,7 @@ class Actor(Node):
             return False
         if self._params["sim_reset"]:
             return True
-        # An arm on its way home does not hold; what it did before it set out no longer counts.
-        return tick.holding and time.monotonic() - self._ready_s > SETTLE_S
+        return self._reset.is_home(tick.holding, self._arm_status, time.monotonic())
 
     def _follow(self, outcome: Outcome, tick: Tick) -> None:
         if not outcome.await_executed:
@@ -204,12 +169,22 @@ class Actor(Node):
             self._answer = action_to_message(self._choose(tick), stamp_ns, self._base_frame)
         if outcome.act or outcome.repeat:
             self._actions.publish(self._answer)
+        if outcome.held:
+            self._veto_until_s = time.monotonic() + self._params["veto_s"]
+            self._say(f"success, unless it is labelled FAILURE within {self._params['veto_s']:g} s")
+        self._keep(outcome)
+        if outcome.end is not None:
+            self._prepare_next()
+
+    def _keep(self, outcome: Outcome) -> None:
+        """Hand on the step, and the end of the episode."""
         if outcome.step is not None:
             self._mode.keep(outcome.step)
         if outcome.end is not None:
+            self._labels.ended(outcome.end)
             self._mode.ended(outcome.end)
             self._publish_episode(outcome.end, finished=True)
-            self._prepare_next()
+            self._summary = None  # `_on_poll` has the next one prepared, if nobody does before
 
     def _choose(self, tick: Tick) -> Action:
         policy = self._mode.policy
@@ -230,11 +205,15 @@ class Actor(Node):
         now_s = time.monotonic()
         self._mode.poll()
         self._reset.poll(now_s)
-        if self._loop.running:
-            if reason := self._mode.must_stop():
+        reason = self._mode.must_stop()
+        if self._loop.holding:
+            if reason or now_s > self._veto_until_s:
+                self._keep(self._loop.release())
+        elif self._loop.running:
+            if reason:
                 self._say(reason)
                 self._loop.cut()
-        elif self._summary is None:
+        elif reason or self._summary is None:
             self._prepare_next()
         if self._unanswered is not None:
             tick, since_s = self._unanswered
@@ -249,13 +228,15 @@ class Actor(Node):
             # Whoever counts episodes wants the last one too.
             self._episodes.wait_for_all_acked(Duration(seconds=0.5))
             raise SystemExit(0)
-        self._summary = None
+        self._summary = self._first_stamp_ns = None
         self._mode.swap_policy()
         self._loop.continue_from(*self._mode.last_numbers)
         plan, reason = self._mode.next(self._loop.next_episode)
         if plan is None:
+            self._abandon()
             self._say(reason)
             return
+        plan = self._labels.planned(plan)
         self._say(f"{plan.kind.name.lower()} episodes")
         self._summary = self._loop.prepare(plan.kind, plan.seed)
         self._sync.forget()
@@ -264,8 +245,13 @@ class Actor(Node):
             self._publish_episode(self._summary, finished=False)
         self._reset.ask(plan.seed, time.monotonic())
 
+    def _abandon(self) -> None:
+        """No scene is wanted now."""
+        self._summary = self._first_stamp_ns = None
+        self._reset.cancel()
+
     def _on_scene_ready(self, first_stamp_ns: int) -> None:
-        self._first_stamp_ns, self._ready_s = first_stamp_ns, time.monotonic()
+        self._first_stamp_ns = first_stamp_ns
         if self._lockstep and (tick := self._sync.newest()) is not None:
             self._on_tick(tick)  # the scene was faster than its service's answer
 
@@ -274,18 +260,26 @@ class Actor(Node):
 
     def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._mode.course.paused = request.data
-        response.success = True
-        response.message = "paused: a running episode is cut off" if request.data else "goes on"
+        if request.data:  # at once, or a quick "go on" would undo it
+            self._loop.cut()
+            if not self._loop.running and not self._loop.holding:
+                self._abandon()
+        response.success, response.message = True, "paused" if request.data else "goes on"
         return response
 
     def _on_label(
         self, request: LabelEpisode.Request, response: LabelEpisode.Response
     ) -> LabelEpisode.Response:
-        if request.label in tuple(Label):
-            response.message = self._loop.label(Label(request.label))
-        else:
-            response.message = f"label: expected one of {[*map(int, Label)]}, got {request.label}"
-        response.success = not response.message
+        preparing = self._summary is not None and not self._loop.running
+        answer = self._labels.take(request.label, preparing, self._mode.course.paused)
+        response.success, response.message = answer.accepted, answer.message
+        if answer.outcome is not None:
+            self._keep(answer.outcome)
+        if answer.drop is not None:
+            self._mode.take_back(answer.drop.episode)
+            response.message += self._recorder.drop(answer.drop.episode)
+        if answer.prepare:
+            self._prepare_next()
         return response
 
     def _say(self, status: str) -> None:

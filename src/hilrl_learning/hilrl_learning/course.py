@@ -98,6 +98,11 @@ class EvaluationCourse:
         if not summary.interrupted:
             self._done.append(summary)
 
+    def take_back(self, episode: int) -> None:
+        """The result of that episode does not count; its scene is tried again."""
+        if self._done and self._done[-1].episode == episode:
+            del self._done[-1]
+
     def results(self) -> dict[str, object]:
         """Success rate and one entry per episode, ready for JSON."""
         episodes = [

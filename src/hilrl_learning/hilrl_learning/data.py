@@ -1,6 +1,7 @@
 """What travels between the arm and the learner, free of ROS."""
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,15 @@ class Action:
     policy_version: int = 0
 
 
+class StepLabel(IntEnum):
+    """How the operator said an episode ended, on its last step; the values of `Step.label`."""
+
+    NONE = 0
+    SUCCESS = 1
+    FAILURE = 2
+    DISCARD = 3
+
+
 @dataclass(frozen=True)
 class Step:
     """One control step; fields as in `hilrl_interfaces/msg/Step`."""
@@ -64,5 +74,6 @@ class Step:
     reward: float = 0.0
     terminated: bool = False
     truncated: bool = False
+    label: StepLabel = StepLabel.NONE
     trainable: bool = True
     final_observation: Observation | None = field(default=None)

@@ -3,15 +3,17 @@
 A step is known only when its outcome is: the observation of one tick, the action that was executed for
 it, and the reward that came with the next tick. Until then it is *pending*, has no sequence number and
 was never promised to anybody, so an actor that is killed leaves no gap and no half step.
+
+The last step of a success can be *held* likewise: until somebody confirms the success or takes it back.
 """
 
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from enum import IntEnum
 
 import numpy as np
 
-from hilrl_learning.data import DELTA_AXES, Action, Gripper, Source, Step
+from hilrl_learning.data import DELTA_AXES, Action, Gripper, Source, Step, StepLabel
+from hilrl_learning.episode import ON_THE_STEP, EpisodeSummary, Kind, Label
 from hilrl_learning.observation_sync import Tick
 
 NOTHING_EXECUTED = Action(np.zeros(len(DELTA_AXES), np.float32), Gripper.STAY, Source.POLICY, "none", 0)
@@ -19,48 +21,6 @@ NOTHING_EXECUTED = Action(np.zeros(len(DELTA_AXES), np.float32), Gripper.STAY, S
 
 EXECUTED_KEPT = 8
 """Executed actions waiting for their tick."""
-
-
-class Kind(IntEnum):
-    """What an episode is for; the values of `Episode.kind`."""
-
-    TRAINING = 0
-    DEMONSTRATION = 1
-    EVALUATION = 2
-
-
-class Label(IntEnum):
-    """How an operator says an episode ends; the values of `LabelEpisode.label`."""
-
-    SUCCESS = 0
-    FAILURE = 1
-    DISCARD = 2
-
-
-@dataclass
-class EpisodeSummary:
-    """Numbers of one episode, growing while it runs."""
-
-    episode: int
-    kind: Kind
-    seed: int
-    """Of the scene, -1: none."""
-    start_ns: int = 0
-    end_ns: int = 0
-    steps: int = 0
-    intervention_steps: int = 0
-    """Steps whose action an operator chose."""
-    episode_return: float = 0.0
-    success: bool = False
-    truncated: bool = False
-    interrupted: bool = False
-    """Truncated for another reason than its length."""
-    policy_version: int = 0
-
-    @property
-    def duration_s(self) -> float:
-        """In the time of the arm."""
-        return (self.end_ns - self.start_ns) * 1e-9
 
 
 @dataclass(frozen=True)
@@ -77,6 +37,8 @@ class Outcome:
     """The step that this tick completed."""
     end: EpisodeSummary | None = None
     """The episode is over; the tick gets no action."""
+    held: bool = False
+    """As `end`, but its last step waits for `release`."""
 
 
 class EpisodeLoop:
@@ -101,11 +63,19 @@ class EpisodeLoop:
         self._label: Label | None = None
         self._cut = False
         self._summary: EpisodeSummary | None = None
+        self.holds_success = False
+        """Hold the last step of an episode that the reward calls a success."""
+        self._held: Step | None = None
 
     @property
     def running(self) -> bool:
         """An episode is under way."""
-        return self._summary is not None
+        return self._summary is not None and self._held is None
+
+    @property
+    def holding(self) -> bool:
+        """An episode is over but for the word about its success."""
+        return self._held is not None
 
     @property
     def next_episode(self) -> int:
@@ -143,15 +113,34 @@ class EpisodeLoop:
 
     def label(self, label: Label) -> str:
         """End the episode at the next tick as the operator says. Returns why not, or ''."""
-        if self._summary is None or self._pending is None:
+        if not self.running or self._pending is None:
             return "no episode is running"
+        if self._label is not None:
+            return f"the episode is being ended as {self._label.name} already"
         self._label = label
         return ""
+
+    def release(self, label: Label | None = None) -> Outcome:
+        """Let the held step go: a success, or what the operator says. Only while `holding`."""
+        step, self._held, self._label = self._held, None, label
+        if label is not None:
+            success, failure = label is Label.SUCCESS, label is Label.FAILURE
+            unwanted = not (success or failure)
+            step = replace(
+                step,
+                reward=step.reward if success else 0.0,
+                terminated=not unwanted,
+                truncated=unwanted,
+                label=ON_THE_STEP[label],
+                trainable=step.trainable and not unwanted,
+            )
+            self._summary.success = success
+        return self._finished(step)
 
     def tick(self, tick: Tick, patient: bool = False) -> Outcome:
         """Take the observation of a new tick. `patient`: rather wait for an executed action than miss it."""
         summary, pending = self._summary, self._pending
-        if summary is None:
+        if not self.running:
             return Outcome()
         if pending is None:
             summary.start_ns = summary.end_ns = tick.observation.stamp_ns
@@ -173,8 +162,14 @@ class EpisodeLoop:
         )
         step = self._complete(pending, executed or NOTHING_EXECUTED, tick, trainable)
         summary.end_ns = tick.observation.stamp_ns
+        summary.success = step.terminated and (self._label or Label.SUCCESS) is Label.SUCCESS
+        if self.holds_success and summary.success and self._label is None:
+            self._held = step
+            return Outcome(held=True)
         if step.terminated or step.truncated:
-            return Outcome(step=step, end=self._end(step))
+            return self._finished(step)
+        step = self._number(step)
+        self._count(step)
         return replace(self._wait_for_outcome(tick), step=step)
 
     def _wait_for_outcome(self, tick: Tick) -> Outcome:
@@ -182,26 +177,23 @@ class EpisodeLoop:
         return Outcome(act=True)
 
     def _complete(self, pending: Tick, action: Action, tick: Tick, trainable: bool) -> Step:
-        reward, success, failure = tick.reward, tick.success, False
-        if self._label is not None:
-            success, failure = self._label is Label.SUCCESS, self._label is Label.FAILURE
+        reward, success, failure, label = tick.reward, tick.success, False, self._label
+        if label is not None:
+            success, failure = label is Label.SUCCESS, label is Label.FAILURE
             reward = 1.0 if success else 0.0
-            trainable = trainable and self._label is not Label.DISCARD
+            trainable = trainable and (success or failure)
         terminated = success or failure
         out_of_time = self._summary.steps + 1 >= self.max_episode_steps
-        truncated = not terminated and (out_of_time or self._cut or self._label is Label.DISCARD)
-        step = self._step(pending, action)
-        step = replace(
-            step,
+        truncated = not terminated and (out_of_time or self._cut or label is not None)
+        return replace(
+            self._step(pending, action),
             reward=reward,
             terminated=terminated,
             truncated=truncated,
+            label=StepLabel.NONE if label is None else ON_THE_STEP[label],
             trainable=trainable,
             final_observation=tick.observation if terminated or truncated else None,
         )
-        self._count(step)
-        self._summary.success = success
-        return step
 
     def _abort(self) -> Outcome:
         """Time went back: the scene of this episode is gone, and with it the outcome of the last action.
@@ -211,31 +203,42 @@ class EpisodeLoop:
         """
         pending = self._pending
         executed = self._executed.pop(pending.observation.stamp_ns, NOTHING_EXECUTED)
-        step = replace(
-            self._step(pending, executed),
-            truncated=True,
-            trainable=False,
-            final_observation=pending.observation,
+        if self._label in (Label.SUCCESS, Label.FAILURE):
+            self._label = None  # of an end that was not seen
+        return self._finished(
+            replace(
+                self._step(pending, executed),
+                truncated=True,
+                label=StepLabel.NONE if self._label is None else ON_THE_STEP[self._label],
+                trainable=False,
+                final_observation=pending.observation,
+            ),
+            aborted=True,
         )
+
+    def _finished(self, step: Step, aborted: bool = False) -> Outcome:
+        """The episode is over with `step`."""
+        step = self._number(step)
         self._count(step)
-        return Outcome(step=step, end=self._end(step))
+        summary, self._summary, self._pending = self._summary, None, None
+        summary.truncated, summary.label = step.truncated, self._label
+        out_of_time = summary.steps >= self.max_episode_steps and self._label is None and not aborted
+        summary.interrupted = step.truncated and not out_of_time
+        return Outcome(step=step, end=summary)
+
+    def _number(self, step: Step) -> Step:
+        self._last_sequence += 1
+        return replace(step, sequence=self._last_sequence)
 
     def _step(self, pending: Tick, action: Action) -> Step:
-        self._last_sequence += 1
         return Step(
             actor_id=self._actor_id,
-            sequence=self._last_sequence,
+            sequence=0,
             episode=self._last_episode,
             index=self._summary.steps,
             observation=pending.observation,
             action=action,
         )
-
-    def _end(self, step: Step) -> EpisodeSummary:
-        summary, self._summary, self._pending = self._summary, None, None
-        summary.truncated = step.truncated
-        summary.interrupted = step.truncated and summary.steps < self.max_episode_steps
-        return summary
 
     def _count(self, step: Step) -> None:
         summary = self._summary

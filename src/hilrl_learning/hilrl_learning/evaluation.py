@@ -49,6 +49,14 @@ class Evaluation:
         self.course.ended(summary)
         if self._video is not None:
             self._video.end(summary.success)
+        self._write()
+
+    def take_back(self, episode: int) -> None:
+        """An operator wants that episode once more: its result does not count."""
+        self.course.take_back(episode)
+        self._write()
+
+    def _write(self) -> None:
         self._result_file.parent.mkdir(parents=True, exist_ok=True)
         aside = self._result_file.with_suffix(".new")
         aside.write_text(json.dumps(self.course.results(), indent=1))

@@ -151,9 +151,9 @@ class Learner(Node):
 
     def _refuse_second_learner(self, until_s: float) -> None:
         while True:
-            if self.count_publishers("/learner/policy"):
+            if self.count_publishers("/learner/policy") or self.count_publishers("/learner/ack"):
                 raise ValueError(
-                    "/learner/policy: expected to be the only learner, another one publishes weights "
+                    "/learner: expected to be the only one that takes steps, a learner or recorder does "
                     "already; stop it, or use another ROS_DOMAIN_ID"
                 )
             if time.monotonic() >= until_s:

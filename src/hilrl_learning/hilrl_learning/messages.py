@@ -25,6 +25,7 @@ from hilrl_learning.data import (
     ObservationSpec,
     Source,
     Step,
+    StepLabel,
 )
 from hilrl_learning.policy_slot import Weights
 from hilrl_learning.weights import sha256
@@ -137,6 +138,7 @@ def step_to_message(step: Step, spec: ObservationSpec, frame_id: str) -> StepMes
         reward=float(step.reward),
         terminated=step.terminated,
         truncated=step.truncated,
+        label=int(step.label),
         trainable=step.trainable,
         final_observation=[] if final is None else [observation_to_message(final, spec)],
     )
@@ -154,6 +156,7 @@ def step_from_message(message: StepMessage, spec: ObservationSpec) -> Step:
     if message.terminated and message.truncated:
         raise ValueError("terminated, truncated: expected at most one to be true, got both")
     ended = message.terminated or message.truncated
+    _check_label(message)
     if len(message.final_observation) != int(ended):
         raise ValueError(
             f"final_observation: expected {int(ended)} (terminated={message.terminated}, "
@@ -172,9 +175,21 @@ def step_from_message(message: StepMessage, spec: ObservationSpec) -> Step:
         reward=message.reward,
         terminated=message.terminated,
         truncated=message.truncated,
+        label=StepLabel(message.label),
         trainable=message.trainable,
         final_observation=final,
     )
+
+
+def _check_label(message: StepMessage) -> None:
+    """Raises ValueError where the label is none, or says another end than the flags."""
+    if message.label not in tuple(StepLabel):
+        raise ValueError(f"label: expected one of {[*map(int, StepLabel)]}, got {message.label}")
+    label = StepLabel(message.label)
+    if label in (StepLabel.SUCCESS, StepLabel.FAILURE) and not message.terminated:
+        raise ValueError(f"label: expected terminated with {label.name}, got terminated=False")
+    if label is StepLabel.DISCARD and not message.truncated:
+        raise ValueError("label: expected truncated with DISCARD, got truncated=False")
 
 
 def serialized_weights(

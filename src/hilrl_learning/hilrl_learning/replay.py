@@ -2,15 +2,16 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hilrl_learning.data import Observation, ObservationSpec, Source, Step
+from hilrl_learning.data import Observation, ObservationSpec, Source, Step, StepLabel
 from hilrl_learning.replay_files import ReplayFiles, give_back_memory
 from hilrl_learning.replay_index import SamplingIndex
 
@@ -108,12 +109,16 @@ class Replay:
     def add(self, step: Step) -> None:
         """Append a step. Steps of one actor come in the order of their sequence numbers.
 
+        One that says that its episode was discarded keeps the whole of it from being trained on.
+
         Raises ValueError when every slot holds a person's step.
         """
         with self.lock:
             actor = self._files.actor_index(step.actor_id)
             slot = self._claim()
             self._write(slot, actor, step, step.observation, is_step=True)
+            if step.label is StepLabel.DISCARD:
+                self._drop(self._open.get(actor, NONE))
             if step.final_observation is not None:
                 final = self._claim(beside=slot)
                 self._write(final, actor, step, step.final_observation, is_step=False)
@@ -129,6 +134,37 @@ class Replay:
                 self._open[actor] = slot
             self._steps += 1
             self._files.received[actor] = step.sequence
+
+    def add_episode(self, steps: Sequence[Step]) -> None:
+        """Append a whole episode of one actor: all of it or, should the process be killed meanwhile, nothing.
+
+        Raises ValueError when the slots that hold no person's step are fewer than it takes.
+        """
+        with self.lock:
+            actor = self._files.actor_index(steps[0].actor_id)
+            if len(steps) + 1 > self.room:
+                raise ValueError(
+                    f"replay: an episode of {len(steps)} steps takes {len(steps) + 1} slots, of "
+                    f"{self.capacity} only {self.room} do not hold people's steps"
+                )
+            slots = [self._claim() for _ in range(len(steps) + 1)]
+            for slot, step in zip(slots, steps, strict=False):
+                self._write(slot, actor, step, step.observation, is_step=True)
+            self._write(slots[-1], actor, steps[-1], steps[-1].final_observation, is_step=False)
+            self._files.begin(slots)
+            for slot in slots:
+                self._commit(slot)
+            self.next[slots[-2]] = slots[-1]  # by sequence numbers alone it cannot be found again
+            self._files.end()
+            for slot, following in pairwise(slots):
+                self._link(slot, following)
+            self._steps += len(steps)
+            self._files.received[actor] = steps[-1].sequence
+
+    @property
+    def room(self) -> int:
+        """Slots that hold no person's step."""
+        return self.capacity - int(self._kept.sum())
 
     def received(self) -> dict[str, int]:
         """Highest sequence number held, per actor id."""
@@ -241,7 +277,16 @@ class Replay:
         self.reward[slot] = step.reward
         self.terminated[slot] = step.terminated
         self.truncated[slot] = step.truncated
-        self.trainable[slot] = step.trainable
+        self.trainable[slot] = step.trainable and step.label is not StepLabel.DISCARD
+
+    def _drop(self, last: int) -> None:
+        """Train on none of the steps of an episode up to the one at `last`."""
+        slots = []
+        while last != NONE:
+            slots.append(last)
+            last = int(self._before[last]) - 1
+        self.trainable[slots] = False
+        self._index.forget(np.array(slots, np.int64))
 
     def _commit(self, slot: int) -> None:
         self._serial += 1

@@ -3,7 +3,7 @@
 import ctypes
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -39,6 +39,10 @@ class ReplayFiles:
         self._index = {actor: index for index, actor in enumerate(self.actors)}
         self.received = _open_array(folder / "received.bin", (MAX_ACTORS,), "uint64")
         """Highest sequence ever stored, per actor; its step may have been overwritten since."""
+        self._unfinished = folder / "unfinished.json"
+        if self._unfinished.exists():
+            self.arrays["serial"][json.loads(self._unfinished.read_text())] = 0
+            self.end()
 
     def actor_index(self, actor_id: str) -> int:
         """The number that stands for an actor in the arrays. Raises ValueError when there are too many."""
@@ -52,6 +56,14 @@ class ReplayFiles:
             self.actors.append(actor_id)
             write_aside(self._actors_file, json.dumps(self.actors))
         return index
+
+    def begin(self, slots: Sequence[int]) -> None:
+        """From here to `end` these slots belong together: a process that is killed leaves them all empty."""
+        write_aside(self._unfinished, json.dumps(slots))
+
+    def end(self) -> None:
+        """What was begun is whole."""
+        self._unfinished.unlink(missing_ok=True)
 
     def flush(self) -> None:
         """Wait until everything is on disk: what survives even a power cut."""

@@ -11,7 +11,7 @@ class SamplingIndex:
         self.member = np.zeros(capacity, bool)
         self.size = 0
         self.human = np.empty(0, np.int64)
-        """Sorted; people's slots never leave."""
+        """Sorted; none of them is ever overwritten."""
 
     def add(self, slots: NDArray[np.int64], human: NDArray[np.bool_]) -> None:
         """`human`: which of them are people's."""
@@ -26,6 +26,12 @@ class SamplingIndex:
         """Does nothing where it is no member."""
         self.size -= int(self.member[slot])
         self.member[slot] = False
+
+    def forget(self, slots: NDArray[np.int64]) -> None:
+        """As `discard`, of people's slots too."""
+        self.size -= int(self.member[slots].sum())
+        self.member[slots] = False
+        self.human = np.setdiff1d(self.human, slots)
 
     def draw(self, rng: np.random.Generator, human: int, everything: int, below: int) -> NDArray[np.int64]:
         """`human` slots of people, then `everything` of all members, which are below slot `below`.

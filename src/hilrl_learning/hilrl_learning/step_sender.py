@@ -58,6 +58,12 @@ class StepSender:
                 f"{self._spool.first_sequence}: what lies between was acknowledged by a learner with another "
                 f"run_dir. Start the learner with that run_dir, or this actor with a new one"
             )
+        if sequence > self._spool.last_sequence:
+            return (
+                f"the learner has steps of an actor of this name up to {sequence}, this one made "
+                f"{self._spool.last_sequence}: new steps would be taken for old ones. Start this actor with "
+                f"the run_dir it had, or under another actor_id"
+            )
         if sequence != self._acknowledged:
             self._acknowledged, self._progress_s = sequence, now_s
             self._spool.acknowledge(sequence)

@@ -16,7 +16,7 @@ from hilrl_learning.data import ActionSpec, ObservationSpec, Source, Step
 from hilrl_learning.data_mixer import DataMixer
 from hilrl_learning.preprocessor import Preprocessor
 from hilrl_learning.pretraining import EncoderPretraining, shown_episodes
-from hilrl_learning.replay import Replay
+from hilrl_learning.run_replay import open_replay, successful_demonstrations
 from hilrl_learning.run_statistics import RunStatistics
 from hilrl_learning.train_config import TrainConfig
 from hilrl_learning.vision_cache import GROUP, VisionCache
@@ -79,13 +79,7 @@ class Trainer:
         )
         if config.compile:
             self.algorithm.compile()
-        cached = self.encoder.cached_shape
-        self.replay = Replay(
-            run_dir / "replay",
-            observation,
-            None if cached is None else (config.crops, *cached),
-            config.capacity,
-        )
+        self.replay = open_replay(run_dir, config, observation, self.encoder)
         self.cache = VisionCache(
             self.encoder, self.preprocessor, self.replay, config.crops, self.generator, self._device
         )
@@ -120,7 +114,7 @@ class Trainer:
         self._publish_from = 0
         """Critic updates before which no policy is published."""
         self.env_steps = len(self.replay)
-        self._count_demonstrations()
+        self.demonstrations = successful_demonstrations(self.replay)
         if not self.encoder.pretrained_here:
             self.cache.renew(1)
 
@@ -243,13 +237,6 @@ class Trainer:
             return pack(tensors, spec, half=self.config.publish_half)
         except ValueError:  # beyond float16: the arm is to have them nevertheless
             return pack(tensors, spec)
-
-    def _count_demonstrations(self) -> None:
-        replay = self.replay
-        self.demonstrations = sum(
-            int(replay.terminated[episode[-2]] and replay.reward[episode[-2]] > 0)
-            for episode in replay.episodes((Source.DEMONSTRATION,))
-        )
 
     def _is_encoding_due(self) -> bool:
         """Before training everything is encoded at once, later whenever a group is full or has waited."""

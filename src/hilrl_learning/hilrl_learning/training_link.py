@@ -84,6 +84,9 @@ class TrainingLink:
     def ended(self, summary: EpisodeSummary) -> None:
         """Nothing to do: all is in the steps."""
 
+    def take_back(self, episode: int) -> None:
+        """Its steps are with the learner, which keeps them."""
+
     def swap_policy(self) -> None:
         """Between two steps: take the newest usable weights."""
         policy, refusal = self._slot.take()

@@ -12,6 +12,7 @@ from policies import fresh_policy
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.task import Future
 from std_srvs.srv import Trigger
 
 from hilrl_interfaces.msg import Episode, LearnerMetrics, PolicyWeights, StepAck
@@ -20,6 +21,7 @@ from hilrl_learning.data import ObservationSpec
 from hilrl_learning.observation_sync import state_names
 from hilrl_learning.weights import pack, sha256
 from hilrl_ros import qos
+from hilrl_ros.main import WAKE_S
 from hilrl_ros.testing import ASK_AGAIN_S, ASKS
 
 SPEC = ObservationSpec(state_names(), ("front", "wrist"), (SIZE, SIZE))
@@ -43,11 +45,12 @@ class Peer(Node):
         """The response. A request that is not answered is made again: see `testing.ASK_AGAIN_S`."""
         client = self.create_client(service_type, name)
         wait_until(client.service_is_ready, what=name)
+        asked: list[Future] = []
         for _ in range(ASKS):
-            future = client.call_async(request)
+            asked.append(client.call_async(request))
             with suppress(AssertionError):
-                wait_until(future.done, ASK_AGAIN_S)
-                return future.result()
+                wait_until(lambda: any(future.done() for future in asked), ASK_AGAIN_S)
+                return next(future.result() for future in asked if future.done())
         raise AssertionError(f"no answer: {name}")
 
 
@@ -155,7 +158,8 @@ def spinning(kind: type[Peer], domain_id: int) -> Iterator[Peer]:
 
     def spin() -> None:
         with suppress(ExternalShutdownException):
-            executor.spin()
+            while context.ok():
+                executor.spin_once(timeout_sec=WAKE_S)
 
     thread = threading.Thread(target=spin)
     thread.start()

@@ -3,6 +3,7 @@
 Every observation carries the number of its tick in its frames and its state, and every executed action is
 logged with that number, so that a test can tell what belongs together. Every third tick of an episode is
 an operator's. `python stand_in_arm.py LOG [--size N] [--max-ticks N] [--first-tick N] [--demonstrate]`
+With `--succeed-while FILE` every tick is a success as long as that file is there, and none otherwise.
 """
 
 import argparse
@@ -119,6 +120,8 @@ class StandInArm(Node):
             JointState(header=header, name=JOINTS, position=positions, velocity=array("d", [0.0] * 6))
         )
         success = self._episode_tick == self._success_tick
+        if self._options.succeed_while:
+            success = self._episode_tick > 0 and Path(self._options.succeed_while).exists()
         self._rewards.publish(RewardEstimate(header=header, reward=float(success), success=success))
         self._ee.publish(EeState(header=header))
 
@@ -129,6 +132,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--max-ticks", type=int, default=1 << 24)
     parser.add_argument("--first-tick", type=int, default=1)
+    parser.add_argument("--succeed-while", default="")
     options, _ = parser.parse_known_args()
     rclpy.init()
     node = StandInArm(options)

@@ -122,7 +122,7 @@ def test_a_second_learner_is_refused(world):
     command = ["-c", "from hilrl_learning.learner_node import main; main()"]
     second = world.processes.start(command, "second", {"run_dir": elsewhere})
     assert second.wait(timeout=30) == 2
-    assert "error: /learner/policy: expected to be the only learner" in world.processes.output("second")
+    assert "error: /learner: expected to be the only one that takes steps" in world.processes.output("second")
     assert world.learner.poll() is None
 
 

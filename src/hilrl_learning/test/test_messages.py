@@ -1,6 +1,7 @@
 """Steps survive the way through a message, and a malformed message is named (invariant 13)."""
 
 from array import array
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 
 from hilrl_interfaces.msg import EeAction, PolicyWeights
 from hilrl_interfaces.msg import Step as StepMessage
-from hilrl_learning.data import Gripper, Source
+from hilrl_learning.data import Gripper, Source, StepLabel
 from hilrl_learning.messages import (
     action_from_message,
     observation_from_message,
@@ -57,6 +58,16 @@ def test_a_step_is_the_same_after_the_way_through_the_network(stream, spec):
             assert np.array_equal(got.images, sent.images) and got.images.dtype == np.uint8
 
 
+def test_the_label_of_the_last_step_survives(stream, spec):
+    step = next(stream.steps(1))
+    assert step.terminated
+    for label in (StepLabel.NONE, StepLabel.SUCCESS, StepLabel.FAILURE):
+        sent = step_to_message(replace(step, label=label), spec, "base_link")
+        assert step_from_message(sent, spec).label is label
+    cut = replace(step, label=StepLabel.DISCARD, terminated=False, truncated=True)
+    assert step_from_message(step_to_message(cut, spec, "base_link"), spec).label is StepLabel.DISCARD
+
+
 def test_an_observation_crosses_the_network_once(stream, spec):
     """Invariant 5: only the last step of an episode carries a second observation."""
     sizes = [len(serialize_message(step_to_message(step, spec, "base"))) for step in stream.steps(4)]
@@ -75,6 +86,9 @@ def test_an_observation_crosses_the_network_once(stream, spec):
         ({"truncated": True}, "terminated, truncated"),
         ({"terminated": False}, "final_observation"),
         ({"final_observation": []}, "final_observation"),
+        ({"label": 4}, "label"),
+        ({"label": StepMessage.LABEL_DISCARD}, "label"),
+        ({"label": StepMessage.LABEL_SUCCESS, "terminated": False, "final_observation": []}, "label"),
     ],
 )
 def test_a_step_that_contradicts_itself_is_refused_by_field(stream, spec, changes, field):

@@ -200,3 +200,12 @@ def test_a_learner_that_lacks_what_is_gone_is_reported(tmp_path):
     sending.spool.continue_from(100, 9)
     assert "another run_dir" in sending.acknowledge(40)
     assert sending.acknowledge(100) == ""
+
+
+def test_steps_of_an_actor_that_lost_its_spool_are_kept_and_it_says_so(tmp_path):
+    """Invariant 6."""
+    sending = Sending(tmp_path)
+    assert "another actor_id" in sending.acknowledge(40)
+    sending.step(3)
+    assert "another actor_id" in sending.acknowledge(40)
+    assert [sending.spool.read(n) for n in (1, 2, 3)] == [b"1", b"2", b"3"]

@@ -1,1 +1,1 @@
-"""Operators: the intervention mux, the keyboard and the scripted operator."""
+"""Operators: the intervention mux, leader arm, joystick, keyboard and the scripted operator."""

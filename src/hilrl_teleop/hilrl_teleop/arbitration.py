@@ -4,7 +4,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from hilrl_ros.ee_action import Source
+from hilrl_ros.ee_action import Gripper, Source
 from hilrl_teleop.ee_action import Action
 
 LOCKSTEP_WAIT_S = 0.1
@@ -23,6 +23,8 @@ class _Input:
     heard_s: float = float("-inf")
     answered_ns: int | None = None
     """Stamp of the last message, a refused one included."""
+    press: tuple[int, float | None] | None = None
+    """Gripper command and goal that began since the last tick: one shorter than a tick must not be lost."""
 
 
 class Arbitration:
@@ -30,6 +32,8 @@ class Arbitration:
 
     Times are wall time on one monotonic clock [s]; stamps only name ticks. The gripper command of the chosen
     input is passed as it is: an operator's STAY leaves the gripper, and no earlier command is said again.
+    Only what was asked and taken back between two ticks is made up for in the second, once, and not after the
+    operator has let go.
     """
 
     def __init__(
@@ -87,8 +91,10 @@ class Arbitration:
         device = self._devices[name]
         device.answered_ns = action.stamp_ns
         if reason := action.problem():
-            device.action = None
+            device.action = device.press = None
             raise ValueError(f"intervention/{name} {reason}")
+        if name not in self._lockstep:
+            device.press = self._press(device, action, now_s)
         device.action, device.heard_s = action, now_s
         if self._pending is not None:
             return self._decide(now_s)
@@ -122,8 +128,20 @@ class Arbitration:
         self._pending = None
         for name in self._devices:
             if action := self._engaged(name, tick.stamp_ns, now_s):
-                return self._serve(_operators(action, name, tick), now_s)
+                return self._serve(self._operators(action, name, tick), now_s)
         return self._serve(replace(tick, source=Source.POLICY, device="policy", engaged=True), now_s)
+
+    def _press(self, device: _Input, action: Action, now_s: float) -> tuple[int, float | None] | None:
+        """What is asked of the gripper and not executed yet, with `action` as the device's next message."""
+        if not action.engaged:
+            return None
+        if action.gripper == Gripper.STAY:
+            return device.press
+        asks, last = (action.gripper, action.gripper_goal), device.action
+        holds_on = last is not None and last.engaged and now_s - device.heard_s <= self.timeout_s
+        if holds_on and asks == (last.gripper, last.gripper_goal):
+            return device.press  # said again, executed or not
+        return asks
 
     def _engaged(self, name: str, stamp_ns: int, now_s: float) -> Action | None:
         """What the device says for this tick, or None where it has let go or is silent."""
@@ -155,25 +173,31 @@ class Arbitration:
         if now_s < self._next_direct_s - EARLY_PERIODS * period_s:
             return None
         self._next_direct_s = max(self._next_direct_s, now_s) + period_s
-        return self._serve(_operators(action, name, action), now_s)
+        return self._serve(self._operators(action, name, action), now_s)
+
+    def _operators(self, action: Action, name: str, tick: Action) -> Action:
+        """An operator's action for `tick`. Whoever is engaged intervenes, unless it says it demonstrates."""
+        gripper, goal = action.gripper, action.gripper_goal
+        if gripper == Gripper.STAY and (press := self._devices[name].press):
+            gripper, goal = press
+        demonstrates = action.source == Source.DEMONSTRATION
+        return replace(
+            action,
+            stamp_ns=tick.stamp_ns,
+            frame_id=tick.frame_id,
+            gripper=gripper,
+            gripper_goal=goal,
+            source=Source.DEMONSTRATION if demonstrates else Source.INTERVENTION,
+            device=name,
+            engaged=True,
+            policy_version=0,
+        )
 
     def _serve(self, executed: Action, now_s: float) -> Action:
+        for device in self._devices.values():
+            device.press = None
         self._served[executed.stamp_ns] = executed
         if len(self._served) > REMEMBERED_TICKS:
             self._served.popitem(last=False)
         self._last, self._last_s = executed, now_s
         return executed
-
-
-def _operators(action: Action, name: str, tick: Action) -> Action:
-    """An operator's action for `tick`. Whoever is engaged intervenes, unless it says it demonstrates."""
-    demonstrates = action.source == Source.DEMONSTRATION
-    return replace(
-        action,
-        stamp_ns=tick.stamp_ns,
-        frame_id=tick.frame_id,
-        source=Source.DEMONSTRATION if demonstrates else Source.INTERVENTION,
-        device=name,
-        engaged=True,
-        policy_version=0,
-    )

@@ -1,5 +1,6 @@
 """One end-effector action as plain data; the fields mean what `hilrl_interfaces/msg/EeAction` says."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,8 @@ class Action:
     engaged: bool = True
     policy_version: int = 0
     frame_id: str = "base_link"
+    gripper_goal: float | None = None
+    """CLOSE or OPEN only as far as this jaw angle [rad]; None: all the way."""
 
     def problem(self) -> str | None:
         """Why this action must not be executed, or None."""
@@ -35,6 +38,8 @@ class Action:
                 return f"delta {axis}: expected a number in [-1, 1], got {value:g}"
         if self.gripper not in (Gripper.STAY, Gripper.CLOSE, Gripper.OPEN):
             return f"gripper: expected 0 (stay), 1 (close) or 2 (open), got {self.gripper}"
+        if self.gripper_goal is not None and not math.isfinite(self.gripper_goal):
+            return f"gripper_goal: expected a finite jaw angle [rad], got {self.gripper_goal:g}"
         if self.source not in (Source.POLICY, Source.INTERVENTION, Source.DEMONSTRATION):
             return f"source: expected 0 (policy), 1 (intervention) or 2 (demonstration), got {self.source}"
         return None

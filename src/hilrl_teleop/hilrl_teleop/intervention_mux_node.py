@@ -23,7 +23,7 @@ WARN_EVERY_S = 5.0
 PARAMETERS = (
     Parameter(
         "devices",
-        ["keyboard", "scripted"],
+        ["leader", "joy", "keyboard", "scripted"],
         "operators in falling priority; each speaks on intervention/<device>",
         read_only=True,
     ),
@@ -63,8 +63,9 @@ class InterventionMux(Node):
         self._states = self.create_publisher(String, "~/state", qos.LATCHED)
         self.create_subscription(EeAction, "policy_action", self._on_policy, qos.ACTIONS)
         for name in params["devices"]:
+            # Every message in its order: with a depth of one, a short press could be overwritten by its end.
             self.create_subscription(
-                EeAction, f"intervention/{name}", partial(self._on_device, name), qos.ACTIONS
+                EeAction, f"intervention/{name}", partial(self._on_device, name), qos.EVENTS
             )
         # Waiting and silence are wall time, also where the arm's time is simulated.
         self.create_timer(POLL_S, self._on_poll, clock=Clock(clock_type=ClockType.STEADY_TIME))

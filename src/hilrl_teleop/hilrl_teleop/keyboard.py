@@ -1,22 +1,22 @@
-"""From the bytes of a terminal to what a person wants, and back: a screen of three lines.
+"""From the bytes of a terminal to what a person wants, and back: a few lines of help and one of status.
 
 A terminal tells of presses only, and repeats the last key while it is held: after about half a second, then
 some 30 times per second. A key therefore counts as held for a moment after each byte.
 """
 
 import re
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hilrl_ros.ee_action import Gripper
 from hilrl_teleop.ee_action import AXES
+from hilrl_teleop.wish import GRIPPER_HOLD_S, Wish
 
 HOLD_S = 0.15
 """A key counts as held for so long after a byte: longer than a repeat period, also over SSH [s]."""
-GRIPPER_HOLD_S = 0.3
-"""The jaws' goal is absolute, so asking longer does no harm, and no control tick misses it [s]."""
+REPEAT_S = 0.8
+"""The same key again within this time is the same press, held: terminals begin to repeat after up to so long
+[s]. For keys that do something once."""
 
 MOTIONS = {
     "w": (0, 1.0),
@@ -36,32 +36,26 @@ MOTIONS = {
 }
 """Key to axis and sign. As seen from behind the arm: x is forward, y is left."""
 GRIPPERS = {"o": Gripper.OPEN, "c": Gripper.CLOSE}
-LABELS = {"y": "success", "n": "failure", "\x7f": "discard"}
+REQUESTS = {
+    "y": "success",
+    "n": "failure",
+    "\x7f": "discard",
+    "x": "reset",
+    "b": "rerecord",
+    "p": "pause",
+}
+"""What each key asks of the actor; the values are `episode_control.REQUESTS`."""
 TOGGLE = " "
 
 HELP = (
     "w/s forward/back   a/d left/right   r/f up/down   t/g pitch down/up   q/e roll   o/c open/close jaws",
-    "space engage/let go   y success   n failure   backspace discard the episode   Ctrl-C quit",
+    "episode: y success   n failure   backspace discard   x reset, new scene   b re-record, same scene",
+    "space engage/let go   p pause/continue   Ctrl-C quit",
 )
 
 _ARROWS = {"A": "UP", "B": "DOWN", "C": "RIGHT", "D": "LEFT"}
 # An escape sequence whole, the start of one at the end of what was read, or any one character.
 _KEY = re.compile(r"\x1b[\[O][0-9;]*([A-Za-z~])|\x1b[\[O][0-9;]*$|\x1b$|(.)", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What the person at the keyboard wants now."""
-
-    engaged: bool
-    delta: NDArray[np.float32]
-    """Shape (5,), each in [-1, 1]."""
-    gripper: Gripper
-
-    @staticmethod
-    def none() -> "Wish":
-        """Hands off."""
-        return Wish(False, np.zeros(len(AXES), np.float32), Gripper.STAY)
 
 
 class Keyboard:
@@ -75,18 +69,23 @@ class Keyboard:
         self._locked = False
         self._moved_s = float("-inf")
         self._held_s: dict[str, float] = {}
+        self._newest_key, self._newest_s = "", float("-inf")
 
     def feed(self, data: bytes, now_s: float) -> list[str]:
-        """Take in what was read; returns the labels asked for: "success", "failure" or "discard"."""
-        labels = []
+        """Take in what was read; returns what is asked of the actor, of the values of `REQUESTS`."""
+        requests = []
         for key in self._keys(data):
+            is_repeat = key == self._newest_key and now_s - self._newest_s < REPEAT_S
+            self._newest_key, self._newest_s = key, now_s
             if key in MOTIONS or key in GRIPPERS:
                 self._held_s[key] = self._moved_s = now_s
             elif key == TOGGLE:
-                self._toggle(now_s)
-            elif key in LABELS:
-                labels.append(LABELS[key])
-        return labels
+                # Letting go is never too soon; taking over again is, while the key may still be held.
+                if self._is_engaged(now_s) or not is_repeat:
+                    self._toggle(now_s)
+            elif key in REQUESTS and not is_repeat:
+                requests.append(REQUESTS[key])
+        return requests
 
     def wish(self, now_s: float) -> Wish:
         """What is wanted at `now_s`."""
@@ -126,11 +125,18 @@ class Keyboard:
         return keys
 
 
-def status_line(wish: Wish, mux_state: str, tcp: tuple[float, float, float] | None, note: str) -> str:
-    """One line on what is going on."""
+def status_line(
+    wish: Wish,
+    mux_state: str,
+    tcp: tuple[float, float, float] | None,
+    note: str,
+    paused: bool = False,
+) -> str:
+    """One line on what is going on. `tcp` in metres."""
     held = ("ENGAGED" if wish.engaged else "hands off").ljust(9)
     motion = " ".join(f"{axis}{value:+.1f}" for axis, value in zip(AXES, wish.delta, strict=True) if value)
     position = "" if tcp is None else "tcp {:.3f} {:.3f} {:.3f} m".format(*tcp)
     jaws = wish.gripper.name.lower() if wish.gripper is not Gripper.STAY else ""
-    parts = [held, f"arm: {mux_state or 'no mux'}", position, motion, jaws, note]
+    pause = "PAUSED" if paused else ""
+    parts = [held, f"arm: {mux_state or 'no mux'}", pause, position, motion, jaws, note]
     return " | ".join(part for part in parts if part)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from hilrl_ros.ee_action import Gripper
-from hilrl_teleop.keyboard import HOLD_S, MOTIONS, Keyboard, status_line
+from hilrl_teleop.episode_control import REQUESTS as ALL_REQUESTS
+from hilrl_teleop.keyboard import HELP, HOLD_S, MOTIONS, REPEAT_S, REQUESTS, Keyboard, status_line
 
 
 @pytest.fixture
@@ -40,10 +41,14 @@ def test_each_motion_key_moves_its_axis(keyboard, key, axis, sign):
     assert wish.engaged and wish.delta.tolist() == expected.tolist() and wish.gripper == Gripper.STAY
 
 
-def test_every_motion_key_is_in_the_help():
-    from hilrl_teleop.keyboard import HELP
-
+def test_every_key_is_in_the_help():
     assert all(f"{key}/" in HELP[0] or f"/{key}" in HELP[0] for key in MOTIONS if len(key) == 1)
+    assert all(f" {key} " in " ".join(HELP) for key in REQUESTS if key != "\x7f")
+    assert "backspace discard" in HELP[1]
+
+
+def test_everything_that_can_be_asked_has_a_key():
+    assert sorted(REQUESTS.values()) == sorted(ALL_REQUESTS)
 
 
 def test_a_motion_key_engages_moves_for_a_moment_and_lets_go_later(keyboard):
@@ -95,9 +100,34 @@ def test_space_lets_go_at_once_where_a_motion_key_engaged(keyboard):
     assert not wish.engaged and not wish.delta.any()
 
 
-def test_labels_are_reported_once_and_do_not_engage(keyboard):
-    assert keyboard.feed(b"yn\x7f", 0.0) == ["success", "failure", "discard"]
+def test_space_held_down_ends_with_hands_off(keyboard):
+    keyboard.feed(b" ", 0.0)
+    for i in range(31):
+        keyboard.feed(b" ", 0.5 + 0.03 * i)
+        assert not keyboard.wish(0.5 + 0.03 * i).engaged
+    keyboard.feed(b" ", 1.4 + REPEAT_S + 0.01)
+    assert keyboard.wish(2.3).engaged
+    keyboard.feed(b" ", 2.4)
+    assert not keyboard.wish(2.4).engaged, "letting go is never too soon"
+
+
+def test_requests_are_reported_once_and_do_not_engage(keyboard):
+    expected = ["success", "failure", "discard", "reset", "rerecord", "pause"]
+    assert keyboard.feed(b"yn\x7fxbp", 0.0) == expected
     assert keyboard.feed(b"", 0.1) == [] and not keyboard.wish(0.1).engaged
+
+
+@pytest.mark.parametrize("key", sorted(REQUESTS))
+def test_a_key_that_is_held_down_asks_once(keyboard, key):
+    asked = keyboard.feed(key.encode(), 0.0)
+    for i in range(60):
+        asked += keyboard.feed(key.encode(), 0.66 + 0.033 * i)
+    assert asked == [REQUESTS[key]]
+    assert keyboard.feed(key.encode(), 0.66 + 0.033 * 59 + REPEAT_S + 0.01) == asked, "pressed again"
+
+
+def test_another_key_between_makes_it_another_press(keyboard):
+    assert keyboard.feed(b"ywy", 0.0) == ["success", "success"]
 
 
 def test_a_sequence_torn_by_the_network_is_one_key_and_unknown_ones_are_none(keyboard):
@@ -117,3 +147,7 @@ def test_the_status_says_who_has_the_arm(keyboard):
     assert line == (
         "ENGAGED   | arm: intervention: keyboard | tcp 0.200 0.000 0.120 m | x+0.5 | close | success noted"
     )
+
+
+def test_the_status_says_that_the_actor_is_paused(keyboard):
+    assert status_line(keyboard.wish(0.0), "policy", None, "", True) == "hands off | arm: policy | PAUSED"

@@ -11,6 +11,7 @@ import time
 
 import pytest
 from std_msgs.msg import String
+from std_srvs.srv import SetBool
 
 from hilrl_interfaces.msg import EeAction, EeState
 from hilrl_interfaces.srv import LabelEpisode
@@ -122,6 +123,40 @@ def test_labels_reach_the_actor(probe, typist, actions):
     assert asked == [LabelEpisode.Request.FAILURE]
     assert actions == [], "a label does not take the arm"
     probe.node.destroy_service(service)
+
+
+def test_keys_ask_for_a_reset_a_rerecording_and_a_pause_once_each(probe, typist, actions):
+    asked = []
+
+    def noted(response):
+        response.success = True
+        return response
+
+    def on_label(request, response):
+        asked.append(request.label)
+        return noted(response)
+
+    def on_pause(request, response):
+        asked.append("pause" if request.data else "continue")
+        return noted(response)
+
+    label = probe.node.create_service(LabelEpisode, "actor/label", on_label)
+    pause = probe.node.create_service(SetBool, "actor/pause", on_pause)
+    probe.spin_for(1.0)
+    typist.type("x")
+    probe.spin_until(lambda: "reset noted" in typist.read())
+    typist.type("bbbbb")
+    probe.spin_until(lambda: "rerecord noted" in typist.read())
+    typist.type("p")
+    probe.spin_until(lambda: "| PAUSED | pause noted" in typist.read())
+    probe.spin_for(1.0)
+    typist.type("p")
+    probe.spin_until(lambda: "continue noted" in typist.read())
+    request = LabelEpisode.Request
+    assert asked == [request.RESET, request.RERECORD, "pause", "continue"]
+    assert actions == [], "asking does not take the arm"
+    probe.node.destroy_service(label)
+    probe.node.destroy_service(pause)
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, "ctrl-c"])

@@ -1,0 +1,1 @@
+"""LeRobotDataset v3 folders: written, read and imported without LeRobot itself."""
