@@ -261,8 +261,10 @@ class Actor(Node):
     def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._mode.course.paused = request.data
         if request.data:  # at once, or a quick "go on" would undo it
+            if self._loop.holding:
+                self._keep(self._loop.release())
             self._loop.cut()
-            if not self._loop.running and not self._loop.holding:
+            if not self._loop.running:
                 self._abandon()
         response.success, response.message = True, "paused" if request.data else "goes on"
         return response

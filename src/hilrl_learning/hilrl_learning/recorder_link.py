@@ -4,7 +4,7 @@ from rclpy.node import Node
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 
-SERVICE = "/recorder/drop_last"
+SERVICE = "recorder/drop_last"
 
 
 class RecorderLink:

@@ -46,7 +46,7 @@ class Recorder(Peer):
     def __init__(self, context):
         super().__init__("recorder", context)
         self.dropped = 0
-        self.create_service(Trigger, "/recorder/drop_last", self._on_drop)
+        self.create_service(Trigger, f"{NAMESPACE}/recorder/drop_last", self._on_drop)
 
     def _on_drop(self, request, response):
         self.dropped += 1
