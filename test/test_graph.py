@@ -104,6 +104,15 @@ def test_the_leader_arm_works_in_the_bounds_of_the_controller():
     assert config.parameters["leader_teleop"]["step_m"] == 0.005
 
 
+def test_a_person_gets_more_time_unless_a_file_or_an_assignment_says_otherwise(tmp_path):
+    human = {"operator": "human", "lockstep": False, "control_hz": 20.0}
+    assert train(**human)["actor"].parameters["max_episode_steps"] == 600
+    file = tmp_path / "own.yaml"
+    file.write_text("/**/actor: {ros__parameters: {max_episode_steps: 80}}")
+    config = new_config({**human, "params_file": str(file)}, [])
+    assert config.parameters["actor"]["max_episode_steps"] == 80
+
+
 def test_one_node_alone_says_what_the_reward_is():
     nodes = train(reward="classifier", reward_model="m.safetensors")
     assert nodes["reward_classifier"].parameters["model_file"] == "m.safetensors"

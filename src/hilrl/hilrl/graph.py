@@ -110,6 +110,8 @@ GUARDS = {
     }
 }
 """Where jaws and TCP are in a success, by task: what a classifier claims elsewhere is not believed."""
+HUMAN_EPISODE_S = 30.0
+"""Longest episode with a person, who is slower than a script [s]."""
 VETO_S = 3.0
 """How long a person can take back what a classifier called a success [s]."""
 
@@ -132,10 +134,12 @@ def resolve_parameters(
         chosen.setdefault("intervention_mux", {})["lockstep_devices"] = ["scripted"]
     if options["reward"] == "operator":
         chosen["reward_rule"]["rule"] = "never"
-    chosen["reward_classifier"].update(GUARDS.get(options["task"], {}))
-    if options["reward"] == "classifier" and options["operator"] == "human":
-        chosen["actor"]["veto_s"] = VETO_S
-    resolved = layered(layers, chosen, NODE_NAMES)
+    usual: NodeParameters = {CLASSIFIER.name: dict(GUARDS.get(options["task"], {}))}
+    if options["operator"] == "human":
+        usual[ACTOR.name] = {"max_episode_steps": round(HUMAN_EPISODE_S * options["control_hz"])}
+        if options["reward"] == "classifier":
+            usual[ACTOR.name]["veto_s"] = VETO_S
+    resolved = layered([usual, *layers], chosen, NODE_NAMES)
     controller = resolved.get("ee_controller", {})
     shared = {name: controller[name] for name in OF_THE_CONTROLLER if name in controller}
     resolved["leader_teleop"] = {**shared, **resolved.get("leader_teleop", {})}

@@ -15,7 +15,7 @@ from hilrl import graph, parameter_files
 from hilrl.graph import Node
 from hilrl.run_config import new_config
 from hilrl.run_folder import RunFolder
-from hilrl.session import Ending, environment, run_graph
+from hilrl.session import Ending, attach, environment, run_graph
 from hilrl.supervisor import Health
 
 DESCRIPTION = """\
@@ -138,6 +138,7 @@ def _collect(chosen: argparse.Namespace) -> int:
         raise ValueError(f"--episodes: expected at least 1, got {chosen.episodes}")
     assignments = [parameter_files.parse_assignment(text) for text in chosen.set]
     if chosen.attach:
+        attach()
         wanted = chosen.episodes
         parameters = {"data_dir": str(data), "positive_s": chosen.positive_s}
         for node, name, value in assignments:

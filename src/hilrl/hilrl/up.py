@@ -128,6 +128,9 @@ def _greeting(folder: RunFolder, config: RunConfig, resumed: bool, env: Mapping[
     options = config.options
     goal = {"lift": "lift a cube", "place": "place a cube in a bin"}[options["task"]]
     operator = "A scripted operator shows" if options["operator"] == "scripted" else "You show"
+    keyboard = (
+        [] if options["operator"] == "scripted" else ["Take over with `hilrl keyboard` in another terminal."]
+    )
     pace = "as fast as this machine allows" if options["lockstep"] else "in real time"
     return "\n".join(
         [
@@ -135,6 +138,7 @@ def _greeting(folder: RunFolder, config: RunConfig, resumed: bool, env: Mapping[
             f"{goal}, {pace}, for {clock(options['duration_s'])} min.",
             f"{operator} it {options['demonstrations']} times, the policy pre-trains on that, then "
             "practises; the operator takes over when it gets stuck. Every step trains it.",
+            *keyboard,
             f"Files: {folder.path} (a log per node in log/). Ctrl+C ends it; "
             f"`hilrl up train --run {folder.reference}` goes on.",
             f"Look inside from another terminal: export ROS_DOMAIN_ID={env['ROS_DOMAIN_ID']} "

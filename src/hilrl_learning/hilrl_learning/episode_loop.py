@@ -153,14 +153,20 @@ class EpisodeLoop:
         executed = self._executed.pop(pending.observation.stamp_ns, None)
         if executed is None and patient:
             return Outcome(await_executed=True)
+        action = executed or NOTHING_EXECUTED
+        ends = self._label is not None or self._cut or tick.success
+        if self._is_idle(action) and summary.steps == 0 and not ends:
+            summary.start_ns = tick.observation.stamp_ns
+            return self._wait_for_outcome(tick)
         trainable = (
             executed is not None
+            and not self._is_idle(action)
             and self._pending_is_trainable
             and not tick.holding
             # Elsewhere in time is elsewhere in the scene: this is not what the action led to.
             and 0.5 < gap_ns / self._period_ns < 1.5
         )
-        step = self._complete(pending, executed or NOTHING_EXECUTED, tick, trainable)
+        step = self._complete(pending, action, tick, trainable)
         summary.end_ns = tick.observation.stamp_ns
         summary.success = step.terminated and (self._label or Label.SUCCESS) is Label.SUCCESS
         if self.holds_success and summary.success and self._label is None:
@@ -171,6 +177,10 @@ class EpisodeLoop:
         step = self._number(step)
         self._count(step)
         return replace(self._wait_for_outcome(tick), step=step)
+
+    def _is_idle(self, action: Action) -> bool:
+        """Nobody shows anything in a demonstration: it begins with the first action of a person."""
+        return self._summary.kind is Kind.DEMONSTRATION and action.source is Source.POLICY
 
     def _wait_for_outcome(self, tick: Tick) -> Outcome:
         self._pending, self._pending_is_trainable = tick, True
@@ -231,6 +241,9 @@ class EpisodeLoop:
         return replace(step, sequence=self._last_sequence)
 
     def _step(self, pending: Tick, action: Action) -> Step:
+        if self._summary.kind is Kind.DEMONSTRATION:
+            # A person who acts for the whole of an episode takes over from nobody.
+            action = replace(action, source=Source.DEMONSTRATION)
         return Step(
             actor_id=self._actor_id,
             sequence=0,

@@ -236,3 +236,36 @@ def test_duration_is_in_the_time_of_the_arm():
     arm = Arm(max_episode_steps=3).begin()
     *_, last = [arm.go() for _ in range(4)]
     assert last.end.duration_s == pytest.approx(0.3)
+
+
+def show(arm: Arm, source: Source, **tick):
+    """One tick of a demonstration, in which `source` acts."""
+    outcome = arm.tick(**tick)
+    if outcome.act:
+        arm.execute(source)
+        arm.n += 1
+    return outcome
+
+
+def test_a_demonstration_begins_with_the_first_action_of_a_person_and_is_one_throughout():
+    arm = Arm(max_episode_steps=6).begin(Kind.DEMONSTRATION)
+    for _ in range(20):
+        assert show(arm, Source.POLICY).step is None, "waiting is no part of it, nor of its length"
+    sources = [Source.INTERVENTION, Source.INTERVENTION, Source.POLICY, Source.DEMONSTRATION]
+    assert show(arm, sources[0]).step is None, "nor is the last tick of waiting"
+    steps = [show(arm, source).step for source in sources[1:]]
+    last = show(arm, Source.INTERVENTION, success=True, reward=1.0)
+    steps.append(last.step)
+    assert [step.index for step in steps] == [0, 1, 2, 3]
+    assert all(step.action.source is Source.DEMONSTRATION for step in steps)
+    assert [step.trainable for step in steps] == [True, True, False, True], "a pause is not imitated"
+    assert last.end.success and last.end.steps == 4
+    assert last.end.duration_s == pytest.approx(0.4)
+
+
+def test_a_label_ends_a_demonstration_that_nobody_began():
+    arm = Arm().begin(Kind.DEMONSTRATION)
+    show(arm, Source.POLICY)
+    assert arm.loop.label(Label.DISCARD) == ""
+    outcome = show(arm, Source.POLICY)
+    assert outcome.end is not None and not outcome.step.trainable

@@ -1,0 +1,101 @@
+"""A person at a terminal beside a run in real time: shows the task, says that it is done, takes over."""
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hilrl import episodes
+
+pytestmark = pytest.mark.timeout(240)
+
+RUN = ("--run", "taught", "--operator", "human", "--lockstep", "false", "--reward", "operator")
+QUICK = ("--duration-s", "0", "--demonstrations", "1", "--set", "learner.pretraining_s=1.0")
+QUICKER = ("--set", "learner.imitation_updates=20", "--set", "actor.max_episode_steps=40")
+
+
+class Person:
+    """At `hilrl keyboard`, in a terminal of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._master, slave = pty.openpty()
+        environment = {key: value for key, value in os.environ.items() if key != "ROS_DOMAIN_ID"}
+        self._process = subprocess.Popen(
+            ["hilrl", "keyboard"],
+            cwd=folder,
+            env=environment,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+        )
+        os.close(slave)
+        self._screen = ""
+
+    def sees(self, text: str) -> bool:
+        """Whether this has been on the screen since it was last looked for."""
+        while select.select([self._master], [], [], 0)[0]:
+            self._screen += os.read(self._master, 4096).decode(errors="replace")
+        if text not in self._screen:
+            return False
+        self._screen = ""
+        return True
+
+    def hold(self, key: str, duration_s: float) -> None:
+        """As a terminal repeats a key."""
+        until_s = time.monotonic() + duration_s
+        while time.monotonic() < until_s:
+            self.press(key)
+            time.sleep(0.03)
+
+    def press(self, key: str) -> None:
+        """Once."""
+        os.write(self._master, key.encode())
+
+    def leave(self) -> int:
+        """Ctrl-C."""
+        self._process.send_signal(signal.SIGINT)
+        return self._process.wait(10)
+
+
+@pytest.fixture
+def person(tmp_path: Path, hilrl) -> Iterator[tuple]:
+    command = hilrl("up", "train", *RUN, *QUICK, *QUICKER)
+    command.wait_until(lambda: (tmp_path / "runs" / "taught" / "ros_domain_id").exists(), 60)
+    person = Person(tmp_path)
+    yield command, person
+    assert person.leave() == 0
+
+
+def logged(folder: Path, kind: str) -> list[episodes.EpisodeRecord]:
+    path = folder / "runs" / "taught" / "episodes.jsonl"
+    return episodes.of_kind(episodes.read(path), kind) if path.exists() else []
+
+
+def test_a_demonstration_at_the_keyboard_counts_and_the_policy_trained_on_it_can_be_helped(person, tmp_path):
+    command, person = person
+    command.wait_until(lambda: person.sees("tcp 0."), 60)
+    command.wait_until(lambda: "demonstrations 0/1" in command.output, 60)
+    time.sleep(3.0)  # waiting is no part of a demonstration, however long
+    person.hold("w", 1.5)
+    person.press("y")
+    command.wait_until(lambda: person.sees("success noted"), 20)
+    command.wait_until(lambda: logged(tmp_path, "demonstration"), 20)
+    shown = logged(tmp_path, "demonstration")[0]
+    assert shown.success and shown.intervention_steps == shown.steps
+    assert 10 <= shown.steps < 40, "as long as it was shown for"
+
+    command.wait_until(lambda: "training" in command.output, 60)
+    command.wait_until(lambda: person.sees("arm: policy"), 60)
+    person.hold("s", 2.0)
+    person.press("n")
+    command.wait_until(lambda: any(e.intervention_steps for e in logged(tmp_path, "training")), 60)
+    helped = next(e for e in logged(tmp_path, "training") if e.intervention_steps)
+    assert not helped.success
+    assert 5 <= helped.intervention_steps <= helped.steps
