@@ -36,6 +36,8 @@ POLL_S = 0.05
 PATIENCE_S, GIVE_UP_S = 0.1, 2.0
 """Wall time after which a tick in lockstep asks again for the executed action of the one before, and after
 which it goes on without: a busy machine holds a process up for some tenths of a second."""
+SAY_AGAIN_S = 1.0
+"""A demonstration that nobody begins may not be known to whoever is to show it: the word is given again."""
 
 
 class Actor(Node):
@@ -74,7 +76,7 @@ class Actor(Node):
         """Of the prepared scene, until its episode has begun."""
         self._unanswered: tuple[Tick, float] | None = None
         self._answer: EeAction | None = None
-        self._veto_until_s = 0.0
+        self._veto_until_s = self._said_s = 0.0
         self._arm_status = self._status = ""
         self._subscribe(observation)
         gc.collect()
@@ -213,6 +215,8 @@ class Actor(Node):
             if reason:
                 self._say(reason)
                 self._loop.cut()
+            elif self._loop.waiting and now_s - self._said_s > SAY_AGAIN_S:
+                self._publish_episode(self._summary, finished=False)
         elif reason or self._summary is None:
             self._prepare_next()
         if self._unanswered is not None:
@@ -256,6 +260,7 @@ class Actor(Node):
             self._on_tick(tick)  # the scene was faster than its service's answer
 
     def _publish_episode(self, summary: EpisodeSummary, finished: bool) -> None:
+        self._said_s = time.monotonic()
         self._episodes.publish(episode_to_message(summary, self._params["actor_id"], finished))
 
     def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:

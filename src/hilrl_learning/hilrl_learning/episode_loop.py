@@ -73,6 +73,11 @@ class EpisodeLoop:
         return self._summary is not None and self._held is None
 
     @property
+    def waiting(self) -> bool:
+        """A demonstration is under way that nobody shows yet: it begins with the first action of a person."""
+        return self.running and self._summary.kind is Kind.DEMONSTRATION and self._summary.steps == 0
+
+    @property
     def holding(self) -> bool:
         """An episode is over but for the word about its success."""
         return self._held is not None
@@ -154,13 +159,11 @@ class EpisodeLoop:
         if executed is None and patient:
             return Outcome(await_executed=True)
         action = executed or NOTHING_EXECUTED
-        ends = self._label is not None or self._cut or tick.success
-        if self._is_idle(action) and summary.steps == 0 and not ends:
+        if self.waiting and action.source is Source.POLICY and self._label is None and not self._cut:
             summary.start_ns = tick.observation.stamp_ns
             return self._wait_for_outcome(tick)
         trainable = (
             executed is not None
-            and not self._is_idle(action)
             and self._pending_is_trainable
             and not tick.holding
             # Elsewhere in time is elsewhere in the scene: this is not what the action led to.
@@ -177,10 +180,6 @@ class EpisodeLoop:
         step = self._number(step)
         self._count(step)
         return replace(self._wait_for_outcome(tick), step=step)
-
-    def _is_idle(self, action: Action) -> bool:
-        """Nobody shows anything in a demonstration: it begins with the first action of a person."""
-        return self._summary.kind is Kind.DEMONSTRATION and action.source is Source.POLICY
 
     def _wait_for_outcome(self, tick: Tick) -> Outcome:
         self._pending, self._pending_is_trainable = tick, True

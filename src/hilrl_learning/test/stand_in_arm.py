@@ -52,6 +52,7 @@ class StandInArm(Node):
         self._episode_tick = 0
         self._success_tick = 0
         self._kind = Episode.KIND_EVALUATION
+        self._heard = 0
         self._executed: OrderedDict[int, EeAction] = OrderedDict()
         self._frames = [
             self.create_publisher(Image, f"camera/{name}/image_crop", qos.IMAGES)
@@ -67,7 +68,9 @@ class StandInArm(Node):
         self._silence = self.create_timer(0.2, self._publish)
 
     def _on_episode(self, message: Episode) -> None:
-        self._kind = message.kind
+        self._heard += 1
+        if self._heard > self._options.deaf_to:
+            self._kind = message.kind
 
     def _on_reset(self, request: ResetScene.Request, response: ResetScene.Response) -> ResetScene.Response:
         generator = np.random.default_rng(request.seed)
@@ -133,6 +136,7 @@ def main() -> None:
     parser.add_argument("--max-ticks", type=int, default=1 << 24)
     parser.add_argument("--first-tick", type=int, default=1)
     parser.add_argument("--succeed-while", default="")
+    parser.add_argument("--deaf-to", type=int, default=0, help="so many messages on `episode` do not arrive")
     options, _ = parser.parse_known_args()
     rclpy.init()
     node = StandInArm(options)
