@@ -72,7 +72,10 @@ class Edges:
         self._held = False
         self._pressed_s = 0.0
         self._action_s: float | None = None
+        self._action_ns = 0
         self._command_s: float | None = None
+        self._changed: list[tuple[int, float]] = []
+        """Stamp [ns] and time of arrival [s] of commands that differ from before the press."""
         self._still = np.zeros(6)
         self.is_policy = False
         loop.on_action, loop.on_command = self._on_action, self._on_command
@@ -87,22 +90,30 @@ class Edges:
     def _on_action(self, message: EeAction) -> None:
         self.is_policy = message.source == Source.POLICY
         if self._held and self._action_s is None and not self.is_policy:
-            self._action_s = time.monotonic()
+            self._action_s, self._action_ns = time.monotonic(), stamps.to_ns(message.header.stamp)
 
     def _on_command(self, message: JointState) -> None:
         q = np.array(message.position)
         if not self._held:
             self._still = q
-        elif self._command_s is None and float(np.abs(q - self._still).max()) > 1e-4:
-            self._command_s = time.monotonic()
+        elif float(np.abs(q - self._still).max()) > 1e-4:
+            self._changed.append((stamps.to_ns(message.header.stamp), time.monotonic()))
+
+    def _has_moved(self) -> bool:
+        """Whether a command answered the person's action: the way of the press before may have had an end."""
+        if self._action_s is not None:
+            own = (arrived_s for stamp_ns, arrived_s in self._changed if stamp_ns >= self._action_ns)
+            self._command_s = next(own, None)
+        return self._command_s is not None
 
     def press(self) -> None:
         self._probe.spin_for(random.uniform(*self.REST_S))
         self._action_s = self._command_s = None
+        self._changed.clear()
         self._held, self._pressed_s = True, time.monotonic()
         self._say()
         with suppress(AssertionError):
-            self._probe.spin_until(lambda: self._command_s is not None, MISSED_S)
+            self._probe.spin_until(self._has_moved, MISSED_S)
         if self._action_s is None or self._command_s is None:
             self.missed += 1
         else:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from hilrl import episodes
@@ -23,11 +24,11 @@ QUICKER = ("--set", "learner.imitation_updates=20", "--set", "actor.max_episode_
 class Person:
     """At `hilrl keyboard`, in a terminal of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *arguments: str) -> None:
         self._master, slave = pty.openpty()
         environment = {key: value for key, value in os.environ.items() if key != "ROS_DOMAIN_ID"}
         self._process = subprocess.Popen(
-            ["hilrl", "keyboard"],
+            ["hilrl", "keyboard", *arguments],
             cwd=folder,
             env=environment,
             stdin=slave,
@@ -99,3 +100,35 @@ def test_a_demonstration_at_the_keyboard_counts_and_the_policy_trained_on_it_can
     helped = next(e for e in logged(tmp_path, "training") if e.intervention_steps)
     assert not helped.success
     assert 5 <= helped.intervention_steps <= helped.steps
+
+
+def test_what_is_shown_at_the_keyboard_is_recorded(hilrl, tmp_path):
+    options = ("--episodes", "1", "--operator", "human", "--lockstep", "false", "--reward", "operator")
+    command = hilrl("up", "record", "own", *options)
+    command.wait_until(lambda: "hilrl keyboard --dataset own" in command.output, 60)
+    command.wait_until(lambda: (tmp_path / "own" / ".recording" / "ros_domain_id").exists(), 60)
+    person = Person(tmp_path, "--dataset", "own")
+    command.wait_until(lambda: person.sees("arm: policy"), 60)
+    time.sleep(2.0)  # for the actor's services to be found too
+    person.press("p")  # nothing has been shown yet: no episode comes of it
+    command.wait_until(lambda: person.sees("PAUSED"), 30)
+    time.sleep(1.0)  # sooner, it would be the same press still: a terminal repeats a key
+    person.press("p")
+    command.wait_until(lambda: person.sees("arm: policy"), 30)
+    time.sleep(2.0)
+    person.hold("w", 1.5)
+    person.press("y")
+    assert command.wait(60) == 0, command.output
+    assert person.leave() == 0
+    assert "own: 1 episodes" in command.output
+    rows = pq.read_table(next((tmp_path / "own" / "data").rglob("*.parquet"))).to_pydict()
+    assert len(rows["index"]) >= 10 and rows["next.success"][-1]
+    assert set(rows["source"]) == {2}
+
+
+def test_a_keyboard_finds_no_graph_where_none_runs(hilrl, tmp_path):
+    (tmp_path / "gone" / ".recording").mkdir(parents=True)
+    (tmp_path / "gone" / ".recording" / "ros_domain_id").write_text("42")  # of one that was killed
+    command = hilrl("keyboard", "--dataset", "gone")
+    assert command.wait(30) == 2
+    assert "expected a graph that runs, there is none" in command.output

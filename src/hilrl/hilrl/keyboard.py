@@ -19,12 +19,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Drive the arm of the newest run on this machine, or of the ROS domain that ROS_DOMAIN_ID names, and "
         "say how episodes end. The terminal tells which key does what."
     )
+    parser.add_argument(
+        "--dataset", type=Path, help="of `hilrl up record`, to show there what is to be recorded"
+    )
     parser.add_argument("--namespace", default="so101", help="of the robot; default: %(default)s")
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Become the node: the terminal is its own."""
-    attach()
+    if chosen.dataset:
+        from hilrl_learning.lerobot.dataset_files import RECORDING
+
+        attach(chosen.dataset / RECORDING)
+    else:
+        attach()
     program = executable(KEYBOARD)
     settings = Path(get_package_share_directory("hilrl")) / "config" / "teleop.yaml"
     names = ["-r", f"__ns:=/{chosen.namespace.strip('/')}"]

@@ -106,6 +106,10 @@ def record(
 
     with folder.lock(), environment(folder) as env:
         console.print(f"{dataset}: {wanted - episodes} episodes, {episodes} more to come", highlight=False)
+        if config.options["operator"] == "human":
+            console.print(
+                f"Show it with `hilrl keyboard --dataset {dataset}` in another terminal.", highlight=False
+            )
         ending = run_graph(nodes, folder, env, look)
     console.print(f"{dataset}: {episodes_in(dataset)} episodes   logs: {folder.log}", highlight=False)
     return 0 if ending is Ending.FINISHED else 130

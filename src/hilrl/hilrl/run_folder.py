@@ -68,6 +68,18 @@ class RunFolder:
             raise ValueError(f"run {self.name}: another process is using {self.path}") from None
         return handle
 
+    @property
+    def is_in_use(self) -> bool:
+        """Whether a process has it."""
+        try:
+            with open(self.path / ".lock") as handle:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except FileNotFoundError:
+            pass
+        return False
+
     def load(self) -> RunConfig:
         """The stored configuration. Raises ValueError naming the file and the key at fault."""
         try:

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
+from pathlib import Path
 from typing import Protocol
 
 import rclpy
@@ -72,15 +73,23 @@ def environment(run: RunFolder, own_domain: bool = True) -> Iterator[dict[str, s
         }
 
 
-def attach() -> None:
-    """Set up this process, and what it starts, for the graph that runs on this machine.
+def attach(where: Path | None = None) -> None:
+    """Set up this process, and what it starts, for a graph that runs on this machine.
 
-    That is the newest run, unless the shell names a ROS domain.
+    `where`: the folder that the graph keeps its files in; by default that of the run started last. Where the
+    shell names a ROS domain, that is taken. Raises ValueError where nothing runs in `where`.
     """
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    running = sorted(RUNS.glob("*/ros_domain_id"), key=lambda path: path.stat().st_mtime)
-    if "ROS_DOMAIN_ID" not in os.environ and running:
-        os.environ["ROS_DOMAIN_ID"] = running[-1].read_text()
+    if "ROS_DOMAIN_ID" in os.environ:
+        return
+    folders = [RunFolder(where)] if where else [RunFolder(path) for path in RUNS.glob("*")]
+    # The file of a graph that was killed stays behind, and its domain may be another arm's by now.
+    running = [folder for folder in folders if folder.domain.exists() and folder.is_in_use]
+    if running:
+        newest = max(running, key=lambda folder: folder.domain.stat().st_mtime)
+        os.environ["ROS_DOMAIN_ID"] = newest.domain.read_text()
+    elif where:
+        raise ValueError(f"{where}: expected a graph that runs, there is none")
 
 
 def run_graph(

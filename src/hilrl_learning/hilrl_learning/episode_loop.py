@@ -159,7 +159,8 @@ class EpisodeLoop:
         if executed is None and patient:
             return Outcome(await_executed=True)
         action = executed or NOTHING_EXECUTED
-        if self.waiting and action.source is Source.POLICY and self._label is None and not self._cut:
+        idle = self.waiting and action.source is Source.POLICY
+        if idle and self._label is None and not self._cut:
             summary.start_ns = tick.observation.stamp_ns
             return self._wait_for_outcome(tick)
         trainable = (
@@ -170,6 +171,8 @@ class EpisodeLoop:
             and 0.5 < gap_ns / self._period_ns < 1.5
         )
         step = self._complete(pending, action, tick, trainable)
+        if idle and step.truncated:  # nothing was shown
+            step = replace(step, label=StepLabel.DISCARD, trainable=False)
         summary.end_ns = tick.observation.stamp_ns
         summary.success = step.terminated and (self._label or Label.SUCCESS) is Label.SUCCESS
         if self.holds_success and summary.success and self._label is None:

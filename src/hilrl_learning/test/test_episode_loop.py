@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hilrl_learning.data import Action, Observation, Source
+from hilrl_learning.data import Action, Observation, Source, StepLabel
 from hilrl_learning.episode_loop import EpisodeLoop, Kind, Label
 from hilrl_learning.observation_sync import Tick
 
@@ -263,12 +263,17 @@ def test_a_demonstration_begins_with_the_first_action_of_a_person_and_is_one_thr
     assert last.end.duration_s == pytest.approx(0.4)
 
 
-def test_a_label_ends_a_demonstration_that_nobody_began():
+@pytest.mark.parametrize("ending", [Label.DISCARD, Label.RESET, Label.RERECORD, None])
+def test_a_demonstration_that_ends_before_anybody_began_it_is_unwanted(ending):
     arm = Arm().begin(Kind.DEMONSTRATION)
     show(arm, Source.POLICY)
-    assert arm.loop.label(Label.DISCARD) == ""
+    if ending is None:
+        arm.loop.cut()
+    else:
+        assert arm.loop.label(ending) == ""
     outcome = show(arm, Source.POLICY)
-    assert outcome.end is not None and not outcome.step.trainable
+    assert outcome.end is not None and outcome.step.truncated
+    assert outcome.step.label is StepLabel.DISCARD and not outcome.step.trainable
 
 
 def test_a_scene_that_is_solved_before_anybody_acts_shows_nothing():

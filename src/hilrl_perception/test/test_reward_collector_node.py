@@ -99,7 +99,7 @@ def test_a_simulator_labels_every_frame(probe, start_node, tmp_path):
     ("parameters", "reason"),
     [
         ((), "data_dir: expected a folder, got none"),
-        (("data_dir:=/tmp/x", "labels:=truth", "lockstep:=false"), "labels: truth needs lockstep"),
+        (("data_dir:=frames", "labels:=truth", "lockstep:=false"), "labels: truth needs lockstep"),
     ],
 )
 def test_a_bad_start_is_one_line(start_node, parameters, reason):

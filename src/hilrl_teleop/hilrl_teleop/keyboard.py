@@ -138,5 +138,6 @@ def status_line(
     position = "" if tcp is None else "tcp {:.3f} {:.3f} {:.3f} m".format(*tcp)
     jaws = wish.gripper.name.lower() if wish.gripper is not Gripper.STAY else ""
     pause = "PAUSED" if paused else ""
-    parts = [held, f"arm: {mux_state or 'no mux'}", pause, position, motion, jaws, note]
+    # What must not be missed comes first: a narrow terminal cuts the end off.
+    parts = [held, pause, f"arm: {mux_state or 'no mux'}", position, motion, jaws, note]
     return " | ".join(part for part in parts if part)

@@ -150,4 +150,4 @@ def test_the_status_says_who_has_the_arm(keyboard):
 
 
 def test_the_status_says_that_the_actor_is_paused(keyboard):
-    assert status_line(keyboard.wish(0.0), "policy", None, "", True) == "hands off | arm: policy | PAUSED"
+    assert status_line(keyboard.wish(0.0), "policy", None, "", True) == "hands off | PAUSED | arm: policy"

@@ -148,7 +148,7 @@ def test_keys_ask_for_a_reset_a_rerecording_and_a_pause_once_each(probe, typist,
     typist.type("bbbbb")
     probe.spin_until(lambda: "rerecord noted" in typist.read())
     typist.type("p")
-    probe.spin_until(lambda: "| PAUSED | pause noted" in typist.read())
+    probe.spin_until(lambda: "| PAUSED | arm: no mux | pause noted" in typist.read())
     probe.spin_for(1.0)
     typist.type("p")
     probe.spin_until(lambda: "continue noted" in typist.read())
