@@ -66,6 +66,8 @@ class EeTarget:
         bounded = np.clip(delta, -1.0, 1.0)
         wanted = self.position + bounded[:3] * settings.step_m
         position, clipped = settings.workspace.clip(wanted)
+        # A box that was made smaller, or does not hold the arm yet, pulls it in no faster than a full step.
+        position = np.clip(position, self.position - settings.step_m, self.position + settings.step_m)
         lead = position - measured.position
         distance = float(np.sqrt(lead @ lead))
         leashed = distance > settings.leash_m

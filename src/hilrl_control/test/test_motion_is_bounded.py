@@ -9,6 +9,7 @@ import pytest
 
 from hilrl_control.arm_motion import BOX_TOLERANCE_M
 from hilrl_control.settings import Settings
+from hilrl_control.workspace import Workspace
 
 HOME = np.array(Settings.default().home_joints)
 PERIOD_NS = 100_000_000
@@ -94,6 +95,23 @@ def test_an_arm_that_starts_outside_the_workspace_comes_in_at_bounded_speed(new_
         before = command.position
     assert workspace.excess(arm.tcp()) < 1e-3
     assert not arm.observe().flags.speed
+
+
+@pytest.mark.parametrize("push", [(0, 0, 0, 0, 0), (1, 1, -1, 0, 0)])
+def test_a_box_that_shrinks_away_from_the_arm_pulls_it_in_a_step_at_a_time(new_arm, push):
+    arm = new_arm()
+    arm.act()
+    small = Workspace.from_corners((0.12, -0.15, 0.2), (0.32, -0.1, 0.22))
+    arm.change(workspace=small)
+    before, excess = arm.tcp(arm.commands[-1].position), small.excess(arm.tcp())
+    assert excess > 0.09
+    for _ in range(12):
+        command = arm.act(push)
+        at = arm.tcp(command.position)
+        assert np.abs(at - before).max() < 0.02 + 1e-3
+        assert small.excess(at) <= max(excess, BOX_TOLERANCE_M)
+        before, excess = at, small.excess(at)
+    assert excess < 1e-3
 
 
 def test_a_step_moves_the_target_by_step_m_and_not_beyond_one(new_arm):
