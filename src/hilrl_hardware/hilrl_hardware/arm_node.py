@@ -37,6 +37,8 @@ ANSWER_S = 3.0
 class ArmNode(Node):
     """Adapter of `Arm`, which runs in a thread of its own: topics leave it notes, services await answers."""
 
+    diagnoses_itself = True
+
     def __init__(self, **kwargs: Any) -> None:
         """Raises ValueError naming the parameter, the file, the port or the servo that does not fit."""
         super().__init__("arm", **kwargs)

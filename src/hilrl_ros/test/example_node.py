@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from rclpy.node import Node
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from hilrl_ros import qos
 from hilrl_ros.main import run_node
+from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameter, Parameters
 
 TABLE = (
