@@ -19,6 +19,7 @@ setup(
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
+            "camera = hilrl_perception.camera_node:main",
             "image_cropper = hilrl_perception.image_cropper_node:main",
             "reward_classifier = hilrl_perception.reward_classifier_node:main",
             "reward_collector = hilrl_perception.reward_collector_node:main",
