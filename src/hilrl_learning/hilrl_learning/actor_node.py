@@ -26,6 +26,7 @@ from hilrl_learning.messages import action_from_message, action_to_message
 from hilrl_learning.observation_sync import LockstepSync, RealTimeSync, Tick, state_names
 from hilrl_learning.recorder_link import RecorderLink
 from hilrl_learning.scene_reset import SceneReset
+from hilrl_learning.tick_pace import TickPace
 from hilrl_ros import qos
 from hilrl_ros.main import run_node
 from hilrl_ros.node import Node
@@ -33,6 +34,7 @@ from hilrl_ros.parameters import Parameters
 from hilrl_ros.stamps import to_ns
 
 POLL_S = 0.05
+SHORTEST_TIMER_S = 0.001
 PATIENCE_S, GIVE_UP_S = 0.1, 2.0
 """Wall time after which a tick in lockstep asks again for the executed action of the one before, and after
 which it goes on without: a busy machine holds a process up for some tenths of a second."""
@@ -105,7 +107,9 @@ class Actor(Node):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(POLL_S, self._on_poll, clock=steady)
         if not self._lockstep:
-            self.create_timer(1.0 / self._params["control_hz"], self._on_timer, clock=steady)
+            period_s = 1.0 / self._params["control_hz"]
+            self._pace = TickPace(period_s)
+            self._timer = self.create_timer(period_s, self._on_deadline, clock=steady)
 
     def _retune(self, values: Mapping[str, Any]) -> None:
         self._loop.max_episode_steps = values["max_episode_steps"]
@@ -125,13 +129,28 @@ class Actor(Node):
             return
         if tick is not None:
             self._on_tick(tick)
+        elif not self._lockstep and self._sync.has_new_frames and self._pace.on_frames(time.monotonic()):
+            self._on_due()
 
     def _on_ee_state(self, message: EeState) -> None:
         self._arm_status = message.status
         self._take("add_ee_state", message)
 
-    def _on_timer(self) -> None:
+    def _on_deadline(self) -> None:
+        """Real time: no new frames came in time."""
+        if self._pace.on_deadline(time.monotonic()):
+            self._on_due()
+        else:
+            self._set_timer()  # it fired a hair early
+
+    def _set_timer(self) -> None:
+        left_s = self._pace.deadline_s - time.monotonic()
+        self._timer.timer_period_ns = round(max(left_s, SHORTEST_TIMER_S) * 1e9)
+        self._timer.reset()
+
+    def _on_due(self) -> None:
         """Real time: the tick."""
+        self._set_timer()
         if self._summary is None:
             return
         tick, reason = self._sync.take()

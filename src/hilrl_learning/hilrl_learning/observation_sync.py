@@ -172,10 +172,21 @@ class RealTimeSync:
         self._clock = clock
         self.max_age_s = max_age_s
         self._newest: dict[str, _Newest] = {}
-        self._names = [*(f"image_crop[{name}]" for name in spec.cameras), "joint_states", "ee_state"]
+        self._cameras = [f"image_crop[{name}]" for name in spec.cameras]
+        self._names = [*self._cameras, "joint_states", "ee_state"]
         self._reward = 0.0
         self._success = False
         self._taken: Tick | None = None
+        self._seen_ns: dict[str, int] = {}
+        """Stamp of the frame of each camera that was taken last."""
+
+    @property
+    def has_new_frames(self) -> bool:
+        """Whether every camera has given one since the last tick was taken."""
+        return all(
+            name in self._newest and self._newest[name].stamp_ns != self._seen_ns.get(name)
+            for name in self._cameras
+        )
 
     def add_image(self, camera: str, message: Image) -> None:
         """Raises ValueError as in lockstep."""
@@ -202,13 +213,14 @@ class RealTimeSync:
         Its stamp is that of the joint state; its reward is of what came since the last tick taken.
         Until there is a new joint state it is the same tick again.
         """
+        self._seen_ns = {n: self._newest[n].stamp_ns for n in self._cameras if n in self._newest}
         if reason := self._stale():
             return None, reason
         joints = self._newest["joint_states"]
         if self._taken is not None and self._taken.observation.stamp_ns == joints.stamp_ns:
             return self._taken, ""
         ee = self._newest["ee_state"].value
-        frames = [self._newest[f"image_crop[{camera}]"].value for camera in self._spec.cameras]
+        frames = [self._newest[name].value for name in self._cameras]
         observation = _observation(joints.stamp_ns, joints.value, ee, frames)
         oldest_ns = min(self._newest[name].stamp_ns for name in self._names)
         self._taken = Tick(observation, self._reward, self._success, ee.holding, oldest_ns)

@@ -190,3 +190,21 @@ def test_without_a_new_joint_state_it_is_the_same_tick():
     first, _ = world.sync.take()
     world.sync.add_reward(reward(0, 1.0, True))
     assert world.sync.take()[0] is first
+
+
+def test_frames_are_new_once_all_cameras_have_given_one_since_the_last_tick():
+    world = RealTime()
+    assert not world.sync.has_new_frames
+    world.sync.add_image("front", image(1000 * MS))
+    assert not world.sync.has_new_frames
+    world.fill(1000 * MS)
+    assert world.sync.has_new_frames
+    world.sync.take()
+    assert not world.sync.has_new_frames
+    world.sync.add_image("wrist", image(1033 * MS))
+    world.sync.add_joint_state(joints(1033 * MS))
+    assert not world.sync.has_new_frames, "the other camera's is the same still"
+    world.sync.add_image("front", image(1035 * MS))
+    assert world.sync.has_new_frames
+    world.sync.forget()
+    assert not world.sync.has_new_frames
