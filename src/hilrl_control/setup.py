@@ -20,6 +20,7 @@ setup(
     entry_points={
         "console_scripts": [
             "ee_controller = hilrl_control.ee_controller_node:main",
+            "workspace_display = hilrl_control.workspace_display_node:main",
         ],
     },
 )

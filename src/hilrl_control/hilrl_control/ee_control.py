@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from hilrl_control.arm_motion import step_towards
 from hilrl_control.collision import CollisionModel
-from hilrl_control.ee_state import STAY, Command, State, action_problem, timing_problem
+from hilrl_control.ee_state import FOLLOWING, STAY, Command, State, action_problem, timing_problem
 from hilrl_control.ee_target import EeTarget, Flags
 from hilrl_control.home_path import HomePlanner
 from hilrl_control.homing import Homing
@@ -167,7 +167,7 @@ class EeControl:
         self._moved_ns = now_ns
         self._gripper_goal = bounded_step(self._gripper_goal, self._gripper_target, float(travel[5]))
         self._action_ns, self._action_source, self._heard_ns = stamp_ns, source, now_ns
-        self._holding, self._status = False, "following actions"
+        self._holding, self._status = False, FOLLOWING
         return self._answer_with(stamp_ns, now_ns, np.append(step.q, self._gripper_goal))
 
     def tick(self, now_ns: int) -> Command | None:

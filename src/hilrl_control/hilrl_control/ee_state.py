@@ -11,6 +11,8 @@ from hilrl_control.kinematics import Array, Pose
 from hilrl_control.settings import Settings
 
 STAY, CLOSE, OPEN = 0, 1, 2
+FOLLOWING = "following actions"
+"""The status while someone steers the arm."""
 
 
 @dataclass(frozen=True)
