@@ -1,4 +1,7 @@
-"""The one conversion between `sensor_msgs/Image` and numpy."""
+"""The one conversion between `sensor_msgs/Image` and numpy.
+
+rgb8, bgr8 and mono8 are read here. Every other encoding is left to cv_bridge, where an installed ROS has it.
+"""
 
 from array import array
 
@@ -37,12 +40,10 @@ def to_message(frame: NDArray[np.uint8], stamp: Time, frame_id: str) -> Image:
 def to_array(message: Image) -> NDArray[np.uint8]:
     """The frame as rgb, shape (height, width, 3), dtype uint8; a view of the message where possible.
 
-    Raises ValueError naming the field when the message is not a well-formed rgb8, bgr8 or mono8 image.
+    Raises ValueError naming the field when the message is not well-formed or its encoding cannot be read.
     """
     channels = CHANNELS.get(message.encoding)
-    if channels is None:
-        raise ValueError(f"image encoding: expected one of {sorted(CHANNELS)}, got {message.encoding!r}")
-    row_bytes = message.width * channels
+    row_bytes = message.width * (channels or 1)
     if message.step < row_bytes:
         raise ValueError(
             f"image step: expected at least {row_bytes} bytes for width {message.width}, got {message.step}"
@@ -53,6 +54,8 @@ def to_array(message: Image) -> NDArray[np.uint8]:
             f"image data: expected {expected} bytes for {message.width}x{message.height}, "
             f"got {len(message.data)}"
         )
+    if channels is None:
+        return _by_cv_bridge(message)
     rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
     frame = rows[:, :row_bytes].reshape(message.height, message.width, channels)
     if message.encoding == "bgr8":
@@ -60,3 +63,20 @@ def to_array(message: Image) -> NDArray[np.uint8]:
     if message.encoding == "mono8":
         return np.repeat(frame, 3, axis=2)
     return frame
+
+
+def _by_cv_bridge(message: Image) -> NDArray[np.uint8]:
+    """Bayer patterns, yuv422, bgra8, mono16 and the like; a depth has no colours and is refused."""
+    plain = f"image encoding: expected one of {sorted(CHANNELS)}, got {message.encoding!r}"
+    try:
+        # Inside it are modules for one version of numpy; with another one they fail when first used.
+        from cv_bridge import CvBridge, CvBridgeError
+
+        try:
+            return CvBridge().imgmsg_to_cv2(message, "rgb8")
+        except (CvBridgeError, TypeError) as error:
+            raise ValueError(f"{plain}, of which cv_bridge makes no rgb8: {error}") from error
+    except ImportError as error:
+        raise ValueError(
+            f"{plain}; others need cv_bridge, as of sudo apt install ros-jazzy-cv-bridge ({error})"
+        ) from error

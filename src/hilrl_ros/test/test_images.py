@@ -1,6 +1,7 @@
 """Frames to messages and back, through the bytes that DDS sends."""
 
 from array import array
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -70,11 +71,12 @@ def test_padding_at_the_end_of_rows_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("fields", "complaint"),
     [
-        ({"encoding": "yuv422"}, r"image encoding: expected one of \['bgr8', .*\], got 'yuv422'"),
+        ({"encoding": "yuv999"}, r"image encoding: expected one of \['bgr8', .*\], got 'yuv999'"),
         ({"encoding": ""}, "image encoding: .* got ''"),
         ({"step": 8}, "image step: expected at least 9 bytes for width 3, got 8"),
         ({"data": array("B", range(17))}, "image data: expected 18 bytes for 3x2, got 17"),
         ({"data": array("B", range(19))}, "image data: expected 18 bytes for 3x2, got 19"),
+        ({"encoding": "yuv422", "data": array("B", range(17))}, "image data: expected 18 bytes for 3x2"),
         ({"height": 0, "data": array("B")}, "image data: .* 3x0"),
         ({"width": 0, "step": 0, "data": array("B")}, "image data: .* 0x2"),
     ],
@@ -97,3 +99,27 @@ def test_a_malformed_image_is_refused_with_the_field_and_both_values(
 def test_a_frame_of_another_shape_or_dtype_is_refused(frame: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"frame: expected uint8 of shape \(height, width, 3\), got"):
         images.to_message(frame, STAMP, "front_optical_frame")
+
+
+@pytest.mark.skipif(find_spec("cv_bridge") is not None, reason="cv_bridge is installed here")
+@pytest.mark.parametrize("encoding", ["bayer_rggb8", "yuv422", "16UC1", "bgra8"])
+def test_without_cv_bridge_other_encodings_are_refused_with_what_to_install(encoding: str) -> None:
+    with pytest.raises(ValueError, match=f"got '{encoding}'; others need cv_bridge, .* ros-jazzy-cv-bridge"):
+        images.to_array(image(encoding=encoding, step=12, data=array("B", range(24))))
+
+
+def test_with_cv_bridge_other_encodings_become_rgb() -> None:
+    pytest.importorskip("cv_bridge", reason="needs the cv_bridge of an installed ROS")
+    grey = image(encoding="bayer_rggb8", height=4, width=4, step=4, data=array("B", [77] * 16))
+    np.testing.assert_array_equal(images.to_array(grey), np.full((4, 4, 3), 77))
+    bgra = image(encoding="bgra8", width=2, height=1, step=8, data=array("B", [1, 2, 3, 255, 4, 5, 6, 255]))
+    np.testing.assert_array_equal(images.to_array(bgra), [[[3, 2, 1], [6, 5, 4]]])
+    yuv = image(encoding="yuv422", width=2, height=2, step=4, data=array("B", [128, 90] * 4))
+    frame = images.to_array(yuv)
+    assert frame.shape == (2, 2, 3) and np.ptp(frame.astype(int), axis=2).max() <= 2, "grey"
+
+
+def test_a_depth_has_no_colours() -> None:
+    pytest.importorskip("cv_bridge", reason="needs the cv_bridge of an installed ROS")
+    with pytest.raises(ValueError, match="got '16UC1', of which cv_bridge makes no rgb8"):
+        images.to_array(image(encoding="16UC1", width=2, step=4, data=array("B", range(8))))
