@@ -24,6 +24,8 @@ from hilrl_sim.tasks import TASKS
 
 REPEAT_S = 0.2
 """Lockstep: with no command for this long, of wall time, the last observation is published again."""
+ALONE_S = 1.5
+"""Real time: how long to look for another clock before being one."""
 REPORT_S = 5.0
 """At most one report of the same trouble in this time."""
 
@@ -64,6 +66,7 @@ class SimNode(Node):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("sim", **kwargs)
+        started_s = time.monotonic()
         self._params = Parameters(self, TABLE, on_change=self._on_parameters)
         params = self._params
         self._sim = Simulation(
@@ -76,6 +79,8 @@ class SimNode(Node):
             home_joints=tuple(params["home_joints"]),
             urdf=params["urdf"] or None,
         )
+        if not params["lockstep"]:
+            self._refuse_second_clock(until_s=started_s + ALONE_S)
         self._clock_pub = self.create_publisher(ClockMessage, "/clock", qos.JOINT_STATES)
         self._joints_pub = self.create_publisher(JointState, "joint_states", qos.JOINT_STATES)
         self._reward_pub = self.create_publisher(RewardEstimate, "reward", qos.EVENTS)
@@ -95,6 +100,19 @@ class SimNode(Node):
             self._start_real_time(params["state_hz"], params["camera_hz"])
             self._timer = self.create_timer(self._chunk_s, self._on_wall_tick, clock=wall)
         self._publish(self._sim.reset(params["seed"], render=False), with_images=True)
+
+    def _refuse_second_clock(self, until_s: float) -> None:
+        """Raises ValueError: whoever follows two clocks jumps to and fro. In lockstep nobody reads it."""
+        topic = self.resolve_topic_name("/clock")
+        while True:
+            if self.count_publishers(topic):
+                raise ValueError(
+                    f"{topic}: expected to be the only clock, another simulator is one already; start this "
+                    f"arm's nodes with -r /clock:={self.get_namespace().rstrip('/')}/clock"
+                )
+            if time.monotonic() >= until_s:
+                return
+            time.sleep(0.05)
 
     def _on_parameters(self, values: Mapping[str, Any]) -> None:
         self._sim.servos.lag_s = values["servo_lag_s"]
