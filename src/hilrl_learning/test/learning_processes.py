@@ -41,10 +41,12 @@ class Processes:
         self.run_dir = folder / "run"
         self.environment = {**os.environ, "ROS_DOMAIN_ID": str(random_domain())}
         self.environment.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        self.before: dict[str, list[str]] = {}
+        """What goes in front of a command, by name of the process: `nsenter` for one, to run elsewhere."""
         self._running: list[subprocess.Popen] = []
 
     def start(self, command: list[str], name: str, parameters: dict, namespace: str = "") -> subprocess.Popen:
-        arguments = [sys.executable, *command, "--ros-args"]
+        arguments = [*self.before.get(name, ()), sys.executable, *command, "--ros-args"]
         if namespace:
             arguments += ["-r", f"__ns:={namespace}"]
         for key, value in parameters.items():

@@ -9,6 +9,7 @@ With `--succeed-while FILE` every tick is a success as long as that file is ther
 import argparse
 import contextlib
 import json
+import time
 from array import array
 from collections import OrderedDict
 from pathlib import Path
@@ -110,6 +111,7 @@ class StandInArm(Node):
         self._tick += 1
         self._episode_tick += 1
         self._stamp_ns += PERIOD_NS
+        time.sleep(self._options.period_s)
         self._publish()
 
     def _publish(self) -> None:
@@ -135,6 +137,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--max-ticks", type=int, default=1 << 24)
     parser.add_argument("--first-tick", type=int, default=1)
+    parser.add_argument("--period-s", type=float, default=0.0, help="wall time that a tick takes at least")
     parser.add_argument("--succeed-while", default="")
     parser.add_argument("--deaf-to", type=int, default=0, help="so many messages on `episode` do not arrive")
     options, _ = parser.parse_known_args()
