@@ -145,6 +145,7 @@ class TrainingThread:
             "elapsed_s": trainer.elapsed_s,
             "phase": int(trainer.phase),
             "demonstrations": int(trainer.demonstrations),
+            **{f"steps_{actor_id}": count for actor_id, count in trainer.received().items()},
             **trainer.stats(),
         }
         self._metrics_s = now_s
