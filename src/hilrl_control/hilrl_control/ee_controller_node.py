@@ -18,6 +18,7 @@ from hilrl_control.markers import workspace_markers
 from hilrl_control.settings import Settings, settings_from, settings_problem
 from hilrl_interfaces.msg import EeAction, EeState
 from hilrl_ros import qos, stamps
+from hilrl_ros.diagnostics import Report
 from hilrl_ros.main import run_node
 from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameter, Parameters
@@ -58,8 +59,8 @@ def parameter_table() -> list[Parameter]:
         Parameter("max_joint_speed", at.max_joint_speed, "of the five arm joints [rad/s]", 0.05, 5.2),
         Parameter("home_speed", at.home_speed, "of the fastest joint on the way home [rad/s]", 0.05, 5.2),
         Parameter("gripper_speed", at.gripper_speed, "of the jaw [rad/s]", 0.05, 5.2),
-        Parameter("gripper_open_rad", at.gripper_open_rad, "jaw angle of OPEN [rad]"),
-        Parameter("gripper_closed_rad", at.gripper_closed_rad, "jaw angle of CLOSE [rad]"),
+        Parameter("gripper_open_rad", at.gripper_open_rad, "jaw angle of OPEN [rad]", -3.2, 3.2),
+        Parameter("gripper_closed_rad", at.gripper_closed_rad, "jaw angle of CLOSE [rad]", -3.2, 3.2),
         Parameter(
             "command_timeout_s",
             at.command_timeout_s,
@@ -74,7 +75,9 @@ def parameter_table() -> list[Parameter]:
             0.02,
             10.0,
         ),
-        Parameter("home_joints", list(at.home_joints), "where go_home goes, six joints [rad]", length=6),
+        Parameter(
+            "home_joints", list(at.home_joints), "where go_home goes, six joints [rad]", -3.2, 3.2, length=6
+        ),
         Parameter("table_z_m", at.table_z_m, "height of the table in base_link [m]", -1.0, 1.0),
         Parameter(
             "clearance_m",
@@ -111,7 +114,14 @@ class EeController(Node):
         self.create_timer(MARKER_PERIOD_S, self._draw, clock=Clock(clock_type=ClockType.STEADY_TIME))
         if not self._lockstep:
             self.create_timer(1.0 / params["control_hz"], self._on_tick)
+        self.diagnostics.expect("joint_states", "is the arm's driver, or the simulator, running?")
+        self.diagnostics.ask(self._diagnose)
         self._draw()
+
+    def _diagnose(self, report: Report) -> None:
+        if self._state is not None:
+            report.values["holding"] = self._state.holding
+            report.values["status"] = self._state.status
 
     def _check(self, values: Mapping[str, Any]) -> str | None:
         if self._kinematics is None:
@@ -171,6 +181,7 @@ class EeController(Node):
 
     def _complain(self, text: str) -> None:
         """Once per field in a while: the same wrong message tends to come at every tick."""
+        self.diagnostics.refused(text)
         field, now_s = text.partition(":")[0], time.monotonic()
         if now_s - self._complaints.get(field, -math.inf) >= COMPLAIN_EVERY_S:
             self._complaints[field] = now_s

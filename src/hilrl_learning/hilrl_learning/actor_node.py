@@ -14,6 +14,7 @@ from std_srvs.srv import SetBool
 
 from hilrl_interfaces.msg import EeAction, EeState, Episode, RewardEstimate
 from hilrl_interfaces.srv import LabelEpisode
+from hilrl_learning.actor_diagnostics import expect_inputs
 from hilrl_learning.actor_modes import make_mode
 from hilrl_learning.actor_parameters import PARAMETERS
 from hilrl_learning.data import DELTA_AXES, Action, ActionSpec, ObservationSpec
@@ -28,6 +29,7 @@ from hilrl_learning.recorder_link import RecorderLink
 from hilrl_learning.scene_reset import SceneReset
 from hilrl_learning.tick_pace import TickPace
 from hilrl_ros import qos
+from hilrl_ros.diagnostics import Report
 from hilrl_ros.main import run_node
 from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameters
@@ -81,6 +83,8 @@ class Actor(Node):
         self._veto_until_s = self._said_s = 0.0
         self._arm_status = self._status = ""
         self._subscribe(observation)
+        expect_inputs(self.diagnostics, observation.cameras, params["mode"] == "train")
+        self.diagnostics.ask(self._diagnose)
         gc.collect()
         gc.freeze()  # torch and rclpy are for good; collecting among them would pause the loop
 
@@ -111,6 +115,12 @@ class Actor(Node):
             self._pace = TickPace(period_s)
             self._timer = self.create_timer(period_s, self._on_deadline, clock=steady)
 
+    def _diagnose(self, report: Report) -> None:
+        report.values["doing"] = self._status
+        if self._mode.policy is not None:
+            report.values["policy version"] = self._mode.policy.version
+        self._mode.diagnose(report)
+
     def _retune(self, values: Mapping[str, Any]) -> None:
         self._loop.max_episode_steps = values["max_episode_steps"]
         self._loop.holds_success = values["veto_s"] > 0.0
@@ -125,6 +135,7 @@ class Actor(Node):
         try:
             tick = getattr(self._sync, method)(*parts)
         except ValueError as error:
+            self.diagnostics.refused(str(error))
             self.get_logger().error(f"ignored: {error}", throttle_duration_sec=5.0)
             return
         if tick is not None:
@@ -156,6 +167,7 @@ class Actor(Node):
         tick, reason = self._sync.take()
         if tick is None:
             self._loop.doubt()
+            self.diagnostics.refused(f"no observation: {reason}")
             self.get_logger().warning(f"holding: {reason}", throttle_duration_sec=5.0)
         else:
             self._on_tick(tick)
@@ -217,6 +229,7 @@ class Actor(Node):
         try:
             self._loop.executed(to_ns(message.header.stamp), action_from_message(message))
         except ValueError as error:
+            self.diagnostics.refused(str(error))
             self.get_logger().error(f"ignored: {error}", throttle_duration_sec=5.0)
             return
         if self._unanswered is not None:

@@ -83,6 +83,11 @@ class EvaluationCourse:
         """Every scene was tried."""
         return len(self._done) >= self._episodes
 
+    @property
+    def done(self) -> int:
+        """Scenes that were tried."""
+        return len(self._done)
+
     def must_stop(self) -> str:
         """Why even a running episode has to end, or ''."""
         return "paused by ~/pause" if self.paused else ""

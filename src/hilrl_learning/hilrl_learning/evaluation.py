@@ -9,6 +9,7 @@ from hilrl_learning.episode_loop import EpisodeSummary
 from hilrl_learning.episode_video import EpisodeVideo
 from hilrl_learning.policy import Policy, load_policy
 from hilrl_learning.policy_slot import check_spec
+from hilrl_ros.diagnostics import Report
 
 
 class Evaluation:
@@ -67,6 +68,10 @@ class Evaluation:
 
     def poll(self) -> None:
         """Nothing goes on beside the episodes."""
+
+    def diagnose(self, report: Report) -> None:
+        """How far it is."""
+        report.values["scenes tried"] = self.course.done
 
     def close(self) -> None:
         """Results are on disk already."""

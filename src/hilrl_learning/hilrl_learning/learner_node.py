@@ -28,6 +28,7 @@ from hilrl_learning.train_config import TrainConfig
 from hilrl_learning.trainer import Trainer
 from hilrl_learning.training_thread import TrainingThread
 from hilrl_ros import qos
+from hilrl_ros.diagnostics import Report
 from hilrl_ros.main import run_node
 from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameter, Parameters
@@ -55,7 +56,7 @@ PARAMETERS = (
 
 
 def dataclass_parameters(config_class: type, prefix: str = "") -> tuple[Parameter, ...]:
-    """One parameter per field. A run's settings are fixed once it has started."""
+    """One parameter per field, fixed once the run has started but for those marked tunable."""
     return tuple(
         Parameter(
             prefix + field.name,
@@ -63,7 +64,7 @@ def dataclass_parameters(config_class: type, prefix: str = "") -> tuple[Paramete
             field.metadata["description"],
             field.metadata.get("minimum"),
             field.metadata.get("maximum"),
-            read_only=True,
+            read_only=not field.metadata.get("tunable", False),
         )
         for field in fields(config_class)
     )
@@ -100,7 +101,7 @@ class Learner(Node):
         super().__init__("learner", **kwargs)
         started_s = time.monotonic()
         self._refuse_second_learner(until_s=started_s)
-        params = Parameters(self, (*PARAMETERS, *dataclass_parameters(TrainConfig)))
+        params = Parameters(self, (*PARAMETERS, *dataclass_parameters(TrainConfig)), on_change=self._retune)
         config: TrainConfig = dataclass_from(TrainConfig, params.values)
         algorithm_class = registry.algorithm(config.algorithm).config_class
         prefix = f"{config.algorithm}."
@@ -143,11 +144,26 @@ class Learner(Node):
         self.create_service(SetBool, "~/pause", self._on_pause)
         self.create_service(Trigger, "~/request_policy", self._on_request)
         self.create_timer(POLL_S, self._on_poll, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.diagnostics.ask(self._diagnose)
         self._training.start()
         self.get_logger().info(
             f"{config.algorithm} in {run_dir}: {self._trainer.env_steps} steps, "
             f"{self._trainer.critic_updates} updates so far"
         )
+
+    def _retune(self, values: Mapping[str, Any]) -> None:
+        # The training thread reads it anew for every piece of work.
+        self._trainer.config = dataclass_from(TrainConfig, values)
+
+    def _diagnose(self, report: Report) -> None:
+        if fault := self._training.disk_fault:
+            report.error(f"cannot write, trying again: {fault}")
+        self._inbox.diagnose(report)
+        snapshot = self._training.snapshot
+        report.values["phase"] = snapshot.phase.name.lower()
+        report.values["demonstrations"] = f"{snapshot.demonstrations} of {self._config.demonstrations}"
+        report.values["critic updates"] = snapshot.critic_updates
+        report.values["policy version"] = self._published_version
 
     def _refuse_second_learner(self, until_s: float) -> None:
         while True:

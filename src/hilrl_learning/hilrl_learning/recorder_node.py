@@ -17,6 +17,7 @@ from hilrl_learning.lerobot.recording import Recording
 from hilrl_learning.observation_sync import state_names
 from hilrl_learning.step_inbox import StepInbox
 from hilrl_ros import qos
+from hilrl_ros.diagnostics import Report
 from hilrl_ros.main import run_node
 from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameter, Parameters
@@ -83,7 +84,14 @@ class Recorder(Node):
         self.create_subscription(Episode, "episode", self._on_episode, qos.EVENTS)
         self.create_service(Trigger, "~/drop_last", self._on_drop_last)
         self.create_timer(POLL_S, self._on_poll, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.diagnostics.ask(self._diagnose)
         self.get_logger().info(f"{root}: {self._recording.committed} episodes so far")
+
+    def _diagnose(self, report: Report) -> None:
+        if fault := self._recording.fault:
+            report.error(f"cannot write: {fault}")
+        self._inbox.diagnose(report)
+        report.values["episodes in the dataset"] = self._recording.committed
 
     def _refuse_learner(self, until_s: float) -> None:
         """An actor deletes what is acknowledged: only one may do that."""

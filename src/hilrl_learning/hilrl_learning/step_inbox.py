@@ -4,13 +4,13 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from rclpy.node import Node
-
 from hilrl_interfaces.msg import Step as StepMessage
 from hilrl_learning.data import ObservationSpec, Step
 from hilrl_learning.messages import step_from_message
 from hilrl_learning.receiver import StepReceiver
 from hilrl_ros import qos
+from hilrl_ros.diagnostics import Report
+from hilrl_ros.node import Node
 
 DRAIN = 32
 """Steps taken per wake-up of rclpy's executor, whose own work for a wake-up costs more than a step does."""
@@ -37,6 +37,8 @@ class StepInbox:
         self._store = store
         self._node, self._spec, self._folder = node, spec, folder
         self._on_batch = on_batch
+        self._fault = ""
+        """Why the last step could not be stored."""
         self._subscription = node.create_subscription(StepMessage, "/learner/steps", self._on_step, qos.STEPS)
 
     def _on_step(self, message: StepMessage) -> None:
@@ -50,10 +52,20 @@ class StepInbox:
                 self._take(taken[0])
         self._on_batch()
 
+    def diagnose(self, report: Report) -> None:
+        """What there is to say of what came in."""
+        counts = self.receiver.counts
+        report.values["steps stored"] = counts.accepted
+        report.values["steps that came twice"] = counts.duplicates
+        report.values["steps missing"] = sum(self.receiver.lacking.values())
+        if self._fault:
+            report.error(f"steps are not stored, actors keep them: {self._fault}")
+
     def _take(self, message: StepMessage) -> None:
         try:
             step = step_from_message(message, self._spec)
         except ValueError as error:
+            self._node.diagnostics.refused(f"step of {message.actor_id!r}: {error}")
             self._node.get_logger().error(
                 f"step {message.sequence} of {message.actor_id!r} refused: {error}",
                 throttle_duration_sec=5.0,
@@ -61,7 +73,9 @@ class StepInbox:
             return
         try:
             self.receiver.add(step)
+            self._fault = ""
         except (OSError, ValueError) as error:
+            self._fault = str(error)
             self._node.get_logger().error(
                 f"steps are not stored, actors keep them: {error}", throttle_duration_sec=5.0
             )

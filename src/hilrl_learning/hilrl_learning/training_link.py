@@ -17,9 +17,10 @@ from hilrl_learning.messages import step_to_message, weights_from_message
 from hilrl_learning.policy import Policy
 from hilrl_learning.policy_slot import PolicySlot
 from hilrl_learning.spool import Spool
-from hilrl_learning.step_sender import StepSender
+from hilrl_learning.step_sender import WINDOW, StepSender
 from hilrl_learning.trainer import Phase
 from hilrl_ros import qos
+from hilrl_ros.diagnostics import Report
 
 DISK_REFUSES = "holding until the spool can be written"
 
@@ -105,6 +106,19 @@ class TrainingLink:
         if self._slot.should_ask(wanted, now_s) and self._request.service_is_ready():
             self._node.get_logger().warning(f"policy version {wanted} did not arrive: asking for it")
             self._request.call_async(Trigger.Request())
+
+    def diagnose(self, report: Report) -> None:
+        """What waits for the learner, and what keeps it from it."""
+        report.values["steps without a receipt"] = self._sender.lag
+        report.values["steps that the disk refused"] = len(self._unwritten)
+        if self._unwritten:
+            report.error(DISK_REFUSES)
+        if self.course.fault:
+            report.error(self.course.fault)
+        elif self._sender.lag > WINDOW:
+            report.warn(
+                f"{self._sender.lag} steps wait for the learner: it is away, or too slow for this arm"
+            )
 
     def close(self) -> None:
         """Let go of files and the worker thread."""

@@ -48,15 +48,17 @@ class Camera:
         name: str,
         size: tuple[int, int],
         publish: Callable[[Image], None],
+        refused: Callable[[str], None],
         complain: Callable[[str], None],
     ) -> None:
-        """`size`: height and width of the output [px]."""
+        """`size`: height and width of the output [px]. `refused` hears of each refusal, `complain` of few."""
         self.name = name
         self.crop = Crop()
         self.frame_size: tuple[int, int] | None = None
         """Height and width of the last well-formed frame [px]."""
         self._size = size
         self._publish = publish
+        self._refused = refused
         self._complain = complain
         self._complaint = ""
         self._complained_s = float("-inf")
@@ -81,6 +83,7 @@ class Camera:
         return images.to_message(cropped, message.header.stamp, message.header.frame_id)
 
     def _refuse(self, reason: str) -> None:
+        self._refused(f"camera {self.name}: {reason}")
         now_s = time.monotonic()
         if reason != self._complaint or now_s - self._complained_s > COMPLAIN_EVERY_S:
             self._complaint, self._complained_s = reason, now_s
@@ -105,9 +108,16 @@ class ImageCropper(Node):
         profile = qos.IMAGES if fixed["reliable"] else qos.SENSOR_DATA
         for name in names:
             publisher = self.create_publisher(Image, f"camera/{name}/image_crop", qos.IMAGES)
-            camera = Camera(name, tuple(fixed["size"]), publisher.publish, self.get_logger().error)
+            camera = Camera(
+                name,
+                tuple(fixed["size"]),
+                publisher.publish,
+                self.diagnostics.refused,
+                self.get_logger().error,
+            )
             self._cameras[name] = camera
             self.create_subscription(Image, f"camera/{name}/image_raw", camera.on_image, profile)
+            self.diagnostics.expect(f"camera/{name}/image_raw", "is the camera on, and its node running?")
         self._apply(crops.values)
 
     def _check(self, values: Mapping[str, Any]) -> str | None:

@@ -27,6 +27,7 @@ from hilrl_perception.reward_observation import (
 from hilrl_perception.reward_output import BOUND_PARAMETERS, RewardOutput
 from hilrl_perception.reward_veto import ClaimMemory
 from hilrl_ros import qos
+from hilrl_ros.diagnostics import Report
 from hilrl_ros.main import run_node
 from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameter, Parameters
@@ -78,12 +79,19 @@ class RewardClassifier(Node):
                 lambda message, camera=camera: self._on_image(camera, message),
                 qos.IMAGES,
             )
+            self.diagnostics.expect(f"camera/{camera}/image_crop", "is image_cropper running?")
+        self.diagnostics.expect("ee_state", "is ee_controller running?")
+        self.diagnostics.ask(self._diagnose)
         self.get_logger().info(
             f"{params['model_file']} {spec.version}: cameras {list(spec.cameras)}, "
             f"{self._judge.debounce.k} of {self._judge.debounce.n} frames at {self._threshold:.3f}"
         )
         gc.collect()
         gc.freeze()  # torch and rclpy are for good
+
+    def _diagnose(self, report: Report) -> None:
+        report.values["model"] = self._model.spec.version
+        report.values["successes that were not believed"] = self._judge.suppressed
 
     def _check(self, values: Mapping[str, Any]) -> str | None:
         if self._model is None:
@@ -165,6 +173,7 @@ class RewardClassifier(Node):
             self.get_logger().error(f"{what} could not be stored: {error}")
 
     def _complain(self, error: ValueError) -> None:
+        self.diagnostics.refused(str(error))
         self.get_logger().error(f"ignored: {error}", throttle_duration_sec=5.0)
 
 

@@ -82,6 +82,9 @@ class RewardCollector(Node):
         else:
             self.create_subscription(Episode, "episode", self._on_episode, qos.EVENTS)
         self._subscribe()
+        self.diagnostics.expect("ee_state", "is ee_controller running?")
+        for camera in self._cameras:
+            self.diagnostics.expect(f"camera/{camera}/image_crop", "is image_cropper running?")
         self.create_timer(POLL_S, self._on_poll, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _subscribe(self) -> None:
@@ -103,6 +106,7 @@ class RewardCollector(Node):
             try:
                 take(message)
             except ValueError as error:
+                self.diagnostics.refused(str(error))
                 self.get_logger().error(f"ignored: {error}", throttle_duration_sec=5.0)
 
         return callback

@@ -52,6 +52,8 @@ class RewardRule(Node):
         self.create_subscription(EeState, "ee_state", self._on_ee_state, qos.JOINT_STATES)
         if self._rule.needs_truth:
             self.create_subscription(GroundTruth, "sim/ground_truth", self._on_truth, qos.EVENTS)
+            self.diagnostics.expect("sim/ground_truth", "is the simulator running?")
+        self.diagnostics.expect("ee_state", "is ee_controller running?")
 
     def _check(self, values: Mapping[str, Any]) -> str | None:
         try:
@@ -76,6 +78,7 @@ class RewardRule(Node):
         try:
             self._take(stamp_ns, "arm", arm_state(message))
         except ValueError as error:
+            self.diagnostics.refused(str(error))
             self.get_logger().error(f"ignored: {error}", throttle_duration_sec=5.0)
 
     def _on_truth(self, message: GroundTruth) -> None:

@@ -3,7 +3,7 @@
 `hilrl_ros.node.Node` counts by itself every message that a node takes or gives and how long its callbacks
 last. A node adds what only it knows:
 
-    self.diagnostics.expect("camera/front/image_raw", 3.0, "is the camera on?")
+    self.diagnostics.expect("camera/front/image_raw", "is the camera on?")
     self.diagnostics.ask(self._diagnose)                # def _diagnose(self, report: Report) -> None
     self.diagnostics.refused("image_raw height: ...")   # whenever it ignores an input
 
@@ -20,6 +20,9 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 PERIOD_S = 1.0
+SILENCE_S = 3.0
+"""A topic that keeps coming is worth an alarm after so much silence [s]; a busy machine makes gaps of some
+tenths of a second."""
 REFUSALS_SHOWN_S = 5.0
 """How long a refusal is worth a warning [s]."""
 WELL = "well"
@@ -93,7 +96,9 @@ class Diagnostics:
         self._refusals, self._refused_s, self._refusal = 0, -math.inf, ""
         self._started_s = self._reported_s = monotonic()
 
-    def expect(self, topic: str, within_s: float, advice: str, level: Level = Level.ERROR) -> None:
+    def expect(
+        self, topic: str, advice: str, level: Level = Level.ERROR, within_s: float = SILENCE_S
+    ) -> None:
         """From now on, silence of a subscribed topic for longer than `within_s` [s] is reported."""
         self._expected[topic] = Expectation(topic, within_s, advice, level)
 

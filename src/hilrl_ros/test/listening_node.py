@@ -18,7 +18,7 @@ class ListeningNode(Node):
         self._heard = ""
         self._echoes = self.create_publisher(String, "echo", qos.EVENTS)
         self.create_subscription(String, "words", self._on_word, qos.EVENTS)
-        self.diagnostics.expect("words", 1.0, "is anybody there?")
+        self.diagnostics.expect("words", "is anybody there?", within_s=1.0)
         self.diagnostics.ask(self._diagnose)
 
     def _on_word(self, message: String) -> None:

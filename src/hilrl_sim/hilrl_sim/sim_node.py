@@ -13,6 +13,7 @@ from sensor_msgs.msg import Image, JointState
 from hilrl_interfaces.msg import GroundTruth, RewardEstimate
 from hilrl_interfaces.srv import ResetScene
 from hilrl_ros import images, joint_messages, qos, stamps
+from hilrl_ros.diagnostics import Report
 from hilrl_ros.main import run_node
 from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameter, Parameters
@@ -50,6 +51,8 @@ TABLE = [
         "home_joints",
         list(HOME_JOINTS),
         "joints at the start, before the task's own variation [rad]",
+        -3.2,
+        3.2,
         length=6,
         read_only=True,
     ),
@@ -99,7 +102,20 @@ class SimNode(Node):
         else:
             self._start_real_time(params["state_hz"], params["camera_hz"])
             self._timer = self.create_timer(self._chunk_s, self._on_wall_tick, clock=wall)
+        self._repeats = 0
+        self.diagnostics.ask(self._diagnose)
         self._publish(self._sim.reset(params["seed"], render=False), with_images=True)
+
+    def _diagnose(self, report: Report) -> None:
+        if self._refused:
+            report.error(f"joint_commands: {self._refused}; the arm holds")
+        if self._lockstep:
+            report.values["observations repeated"] = self._repeats
+            return
+        report.values["wall time lost [s]"] = f"{self._pace.lost_s:.2f}"
+        if self._pace.lost_s > self._diagnosed_lost_s:
+            report.warn("simulated time runs slower than the wall clock: the machine is too busy")
+        self._diagnosed_lost_s = self._pace.lost_s
 
     def _refuse_second_clock(self, until_s: float) -> None:
         """Raises ValueError: whoever follows two clocks jumps to and fro. In lockstep nobody reads it."""
@@ -134,6 +150,7 @@ class SimNode(Node):
 
     def _refuse(self, reason: str) -> None:
         """The arm holds. Said once per reason: the same wrong command tends to come at every tick."""
+        self.diagnostics.refused(f"joint_commands: {reason}")
         if self._lockstep:
             consequence = "the tick is not executed and the arm holds until a good command comes"
         else:
@@ -180,6 +197,7 @@ class SimNode(Node):
 
     def _repeat(self) -> None:
         """A message was lost, or nobody was there yet: the same observation again, bit for bit."""
+        self._repeats += 1
         for publisher, message in self._last:
             publisher.publish(message)
 
@@ -191,6 +209,7 @@ class SimNode(Node):
         self._chunks = 0
         self._pace = WallPace(self._chunk_s)
         self._reported_lost_s, self._reported_at_s = 0.0, -math.inf
+        self._diagnosed_lost_s = 0.0
 
     def _on_wall_tick(self) -> None:
         for _ in range(self._pace.due(time.monotonic())):

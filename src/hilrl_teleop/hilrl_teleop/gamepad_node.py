@@ -1,12 +1,14 @@
 """A gamepad without the package `joy`: /dev/input -> `joy`."""
 
 import threading
+from time import monotonic
 from typing import Any
 
 import rclpy
 from sensor_msgs.msg import Joy
 
 from hilrl_ros import qos
+from hilrl_ros.diagnostics import SILENCE_S, Report
 from hilrl_ros.main import run_node
 from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameter, Parameters
@@ -40,12 +42,22 @@ class GamepadNode(Node):
             evdev.list_devices,
             evdev.InputDevice,
             self._publish,
-            self.get_logger().info,
+            self._tell,
             params["device_name"],
             params["autorepeat_hz"],
         )
         self._thread = threading.Thread(target=self._reader.run, name="gamepad", daemon=True)
         self._thread.start()
+        self._told = ""
+        self.diagnostics.ask(self._diagnose)
+
+    def _diagnose(self, report: Report) -> None:
+        if monotonic() - self._joys.stream.last_s > SILENCE_S:
+            report.warn(f"no gamepad is read: {self._told}")
+
+    def _tell(self, text: str) -> None:
+        self._told = text
+        self.get_logger().info(text)
 
     def close(self) -> None:
         """Stop reading."""

@@ -10,6 +10,7 @@ from std_msgs.msg import String
 
 from hilrl_interfaces.msg import EeAction
 from hilrl_ros import qos
+from hilrl_ros.diagnostics import Report
 from hilrl_ros.main import run_node
 from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameter, Parameters
@@ -69,6 +70,12 @@ class InterventionMux(Node):
             )
         # Waiting and silence are wall time, also where the arm's time is simulated.
         self.create_timer(POLL_S, self._on_poll, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.diagnostics.ask(self._diagnose)
+
+    def _diagnose(self, report: Report) -> None:
+        report.values["who has the arm"] = self._state
+        for name, ticks in self._arbitration.late.items():
+            report.values[f"ticks that went without {name}"] = ticks
 
     def _retune(self, values: Mapping[str, Any]) -> None:
         self._arbitration.timeout_s = values["timeout_s"]
@@ -110,6 +117,7 @@ class InterventionMux(Node):
 
     def _refuse(self, name: str, reason: str) -> None:
         """Not at every message, as a broken input repeats itself at the control rate."""
+        self.diagnostics.refused(f"{name}: {reason}")
         now_s = time.monotonic()
         if now_s - self._refused_s.get(name, float("-inf")) > WARN_EVERY_S:
             self._refused_s[name] = now_s

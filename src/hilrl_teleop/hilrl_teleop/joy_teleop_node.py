@@ -8,6 +8,7 @@ from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import Joy
 
 from hilrl_ros import qos, stamps
+from hilrl_ros.diagnostics import Level
 from hilrl_ros.main import run_node
 from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameter, Parameters
@@ -42,6 +43,7 @@ class JoyTeleop(Node):
         self.create_subscription(Joy, "joy", self._on_joy, qos.EVENTS)
         # A person's time, also where the arm's is simulated.
         self.create_timer(PERIOD_S, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.diagnostics.expect("joy", "is the gamepad plugged in, and its node running?", Level.WARN)
 
     def _problem(self, values: Mapping[str, Any]) -> str | None:
         reason = layout_from(self._pad, values).problem()
@@ -59,6 +61,7 @@ class JoyTeleop(Node):
             self._refusal = ""
         except ValueError as error:
             requests = []
+            self.diagnostics.refused(f"joy: {error}")
             if str(error) != self._refusal:
                 self._refusal = str(error)
                 self.get_logger().error(f"hands off: {error}")

@@ -15,6 +15,7 @@ from hilrl_control.inverse_kinematics import InverseKinematics
 from hilrl_control.kinematics import Kinematics, installed_urdf
 from hilrl_interfaces.msg import EeAction, EeState
 from hilrl_ros import qos, stamps
+from hilrl_ros.diagnostics import Report
 from hilrl_ros.ee_action import Source
 from hilrl_ros.joints import JOINT_NAMES
 from hilrl_ros.main import run_node
@@ -55,8 +56,10 @@ PARAMETERS = (
     Parameter(
         "workspace_max", list(_AT.workspace_max), "workspace_max of ee_controller [m]", -1.0, 1.0, length=3
     ),
-    Parameter("gripper_open_rad", _AT.gripper_open_rad, "gripper_open_rad of ee_controller [rad]"),
-    Parameter("gripper_closed_rad", _AT.gripper_closed_rad, "gripper_closed_rad of ee_controller [rad]"),
+    Parameter("gripper_open_rad", _AT.gripper_open_rad, "gripper_open_rad of ee_controller [rad]", -3.2, 3.2),
+    Parameter(
+        "gripper_closed_rad", _AT.gripper_closed_rad, "gripper_closed_rad of ee_controller [rad]", -3.2, 3.2
+    ),
     Parameter("lead_m", _AT.lead_m, "how far the hand may be ahead of the follower [m]", 0.001, 0.5),
     Parameter("engage_rad", _AT.engage_rad, "a joint this far off is being pushed [rad]", 0.03, 1.0),
     Parameter("engage_s", _AT.engage_s, "how long a joint must be pushed [s]", 0.0, 2.0),
@@ -104,6 +107,16 @@ class LeaderTeleop(Node):
         # The leader is a real arm in a real hand, also where the follower is simulated.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0 / params["mirror_hz"], self._on_period, clock=steady)
+        self.diagnostics.expect("leader/joint_states", "is the leader's driver running?")
+        self.diagnostics.expect("joint_states", "is the follower's driver, or the simulator, running?")
+        self.diagnostics.expect("ee_state", "is ee_controller running?")
+        self.diagnostics.ask(self._diagnose)
+
+    def _diagnose(self, report: Report) -> None:
+        report.values["engaged"] = self._leader.engaged
+        for what, trouble in self._troubles.items():
+            if trouble:
+                report.warn(f"{what}: {trouble}")
 
     def _check(self, values: Mapping[str, Any]) -> str | None:
         low, high = values["workspace_min"], values["workspace_max"]
@@ -232,6 +245,7 @@ class LeaderTeleop(Node):
 
     def _complain(self, text: str) -> None:
         """Once per field in a while: the same wrong message tends to come again and again."""
+        self.diagnostics.refused(text)
         field, now_s = text.partition(":")[0], time.monotonic()
         if now_s - self._complaints.get(field, -math.inf) >= COMPLAIN_EVERY_S:
             self._complaints[field] = now_s

@@ -46,6 +46,8 @@ class ScriptedOperatorNode(Node):
         self.create_subscription(EeState, "ee_state", self._on_state, qos.JOINT_STATES)
         self.create_subscription(GroundTruth, "sim/ground_truth", self._on_truth, qos.EVENTS)
         self.create_subscription(Episode, "episode", self._on_episode, qos.EVENTS)
+        self.diagnostics.expect("ee_state", "is ee_controller running?")
+        self.diagnostics.expect("sim/ground_truth", "is the simulator running?")
 
     def _retune(self, values: Mapping[str, Any]) -> None:
         self._operator.noise = values["noise"]
@@ -81,6 +83,7 @@ class ScriptedOperatorNode(Node):
         try:
             action = self._operator.tick(stamp_ns, arm_from(state), scene_from(truth, self._task))
         except ValueError as error:
+            self.diagnostics.refused(str(error))
             if str(error) != self._refusal:
                 self._refusal = str(error)
                 self.get_logger().error(f"not engaged: {error}")

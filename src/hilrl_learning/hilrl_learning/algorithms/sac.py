@@ -30,7 +30,12 @@ class SACConfig:
 
     learning_rate: float = field(default=3e-4, metadata={"description": "Adam step size", "minimum": 0.0})
     target_rate: float = field(
-        default=0.005, metadata={"description": "share of the critic its target takes over per update"}
+        default=0.005,
+        metadata={
+            "description": "share of the critic its target takes over per update",
+            "minimum": 0.0,
+            "maximum": 1.0,
+        },
     )
     hidden_units: int = field(default=256, metadata={"description": "width of hidden layers", "minimum": 1})
     hidden_layers: int = field(
@@ -48,7 +53,12 @@ class SACConfig:
         default=0.01, metadata={"description": "entropy temperature at the start", "minimum": 0.0}
     )
     target_entropy_per_action: float = field(
-        default=-0.5, metadata={"description": "entropy the temperature aims at, per action dimension"}
+        default=-0.5,
+        metadata={
+            "description": "entropy the temperature aims at, per action dimension",
+            "minimum": -10.0,
+            "maximum": 10.0,
+        },
     )
     critic_updates_per_actor_update: int = field(
         default=2, metadata={"description": "critic updates for each update of the actor", "minimum": 1}
@@ -63,20 +73,26 @@ class SACConfig:
         default=0.01, metadata={"description": "weight of the imitation term at last", "minimum": 0.0}
     )
     imitation_updates: int = field(
-        default=2000, metadata={"description": "actor updates from the first weight to the last"}
+        default=2000,
+        metadata={"description": "actor updates from the first weight to the last", "minimum": 0},
     )
     gripper_penalty: float = field(
-        default=0.02, metadata={"description": "cost of a command that changes the gripper's goal"}
+        default=0.02,
+        metadata={"description": "cost of a command that changes the gripper's goal", "minimum": 0.0},
     )
     gripper_margin: float = field(
-        default=0.05, metadata={"description": "lead a person's gripper command keeps over the others"}
+        default=0.05,
+        metadata={"description": "lead a person's gripper command keeps over the others", "minimum": 0.0},
     )
     gripper_margin_weight: float = field(
         default=0.5, metadata={"description": "weight of the gripper margin loss", "minimum": 0.0}
     )
     reward_max: float = field(
         default=1.0,
-        metadata={"description": "largest return of an episode; targets are clipped to [0, this]"},
+        metadata={
+            "description": "largest return of an episode; targets are clipped to [0, this]",
+            "minimum": 0.0,
+        },
     )
 
 
