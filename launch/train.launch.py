@@ -1,7 +1,6 @@
-"""The training graph for an installed ROS: `ros2 launch hilrl train.launch.py`.
+"""The training graph: `ros2 launch hilrl train.launch.py`, as `hilrl up train` starts it.
 
-The same graph as `hilrl up train` starts: the nodes stand in hilrl/graph.py, the arguments in
-hilrl/options.py.
+The nodes stand in hilrl/nodes.py, the graph in hilrl/graph.py, the arguments in hilrl/options.py.
 """
 
 from hilrl.launching import training

@@ -1,5 +1,6 @@
 """Real processes in throw-away folders, each run in a ROS domain of its own."""
 
+import json
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ import psutil
 import pytest
 
 from hilrl.graph import TRAIN
+from hilrl_hardware.emulator.client import EmulatedBus
 
 # Small and quick, yet through every phase: two demonstrations, hardly any pre-training, then practice.
 QUICK = (
@@ -99,6 +101,14 @@ def hilrl(tmp_path: Path) -> Iterator[Callable[..., Command]]:
     yield start
     for command in commands:
         command.close()
+
+
+@pytest.fixture
+def follower(tmp_path: Path) -> Iterator[EmulatedBus]:
+    """A board with a follower, its calibration in `follower.json`."""
+    with EmulatedBus(tmp_path / "board", "follower", record=tmp_path / "bus") as board:
+        (tmp_path / "follower.json").write_text(json.dumps(board.calibration()))
+        yield board
 
 
 def node_processes(parent_pid: int) -> dict[str, psutil.Process]:

@@ -1,6 +1,5 @@
 """`hilrl up arm` from end to end: real processes, the real driver, emulated servos."""
 
-import json
 import os
 import signal
 
@@ -8,24 +7,14 @@ import psutil
 import pytest
 from conftest import all_gone
 from domain_coordinator import domain_id
+from follower_board import has_torque, on, was_let_down
 
 from hilrl_hardware import calibration_files
 from hilrl_hardware import registers as r
-from hilrl_hardware.emulator.client import EmulatedBus
-from hilrl_hardware.emulator.recording import Written
 
 pytestmark = pytest.mark.timeout(120)
-SHOULDER_LIFT, ELBOW_FLEX = 2, 3
+ELBOW_FLEX = 3
 BEGUN = "arm: its joints are on /so101/joint_states"
-EASING_WRITES = 10
-
-
-@pytest.fixture
-def follower(tmp_path):
-    """A board with a follower, its calibration in `follower.json`."""
-    with EmulatedBus(tmp_path / "board", "follower", record=tmp_path / "bus") as board:
-        (tmp_path / "follower.json").write_text(json.dumps(board.calibration()))
-        yield board
 
 
 @pytest.fixture
@@ -45,27 +34,6 @@ def follower_up(up, follower):
         return command
 
     return start
-
-
-def on(board):
-    return ("--follower-port", board.port, "--follower-calibration", "follower.json")
-
-
-def has_torque(board):
-    return [servo["torque_enabled"] for servo in board.truth()]
-
-
-def was_let_down(board):
-    """Whether a joint felt less and less torque, and now none has any."""
-    limits = [
-        r.TORQUE_LIMIT.decode(event.data)
-        for event in board.events()
-        if isinstance(event, Written)
-        and (event.servo_id, event.address) == (SHOULDER_LIFT, r.TORQUE_LIMIT.address)
-    ]
-    last = limits[-EASING_WRITES:]
-    eased = len(last) == EASING_WRITES and last == sorted(last, reverse=True) and last[0] > last[-1]
-    return eased and not any(has_torque(board))
 
 
 def test_both_arms_speak_on_emulated_boards_and_end_with_ctrl_c(up):

@@ -46,7 +46,7 @@ class Launched:
         arguments = {
             "follower_port": board.port,
             "follower_calibration": folder / "follower.json",
-            "namespace": namespace,
+            "robot": namespace,
             "ros2_control": "true",
         }
         with open(self.output_file, "w") as output:

@@ -9,6 +9,7 @@ import yaml
 from ament_index_python.packages import get_package_share_directory
 
 from hilrl import arm_graph, arm_up, graph, options, parameter_files
+from hilrl.packages import is_installed
 from hilrl.run_config import new_config
 from hilrl.supervisor import GRACE_S, executable, grace_s, ros_arguments
 from hilrl_hardware.arm_parameters import parameter_table
@@ -27,12 +28,14 @@ def test_the_package_installs_the_top_level_folders():
 
 
 def test_every_program_of_the_graphs_is_installed():
-    for node in (*graph.TRAIN, *graph.OPTIONAL, graph.ARM):
-        assert executable(node).is_file()
+    for node in (*graph.TRAIN, *graph.OPTIONAL):
+        # Others come with an installed ROS.
+        if node.package.startswith("hilrl"):
+            assert executable(node).is_file()
 
 
 def test_only_the_learner_is_outside_the_namespace_of_the_robot():
-    nodes = train(namespace="so101_b")
+    nodes = train(robot="so101_b")
     assert nodes["learner"].fully_qualified_name == "/learner"
     others = set(nodes) - {"learner"}
     assert {nodes[n].fully_qualified_name for n in others} == {f"/so101_b/{n}" for n in others}
@@ -149,6 +152,82 @@ def test_evaluation_runs_the_policy_alone_under_the_parameters_of_the_run():
     assert "lockstep_devices" not in nodes["intervention_mux"].parameters
 
 
+REAL = {"sim": False, "operator": "human", "lockstep": False, "reward": "operator"}
+
+
+def real(**choices):
+    return train(**{**REAL, **choices})
+
+
+def test_a_real_arm_has_a_driver_and_cameras_where_a_simulated_one_has_the_simulator():
+    simulated, on_the_arm = train(operator="human", lockstep=False, reward="operator"), real()
+    assert set(simulated) - set(on_the_arm) == {"sim"}
+    assert set(on_the_arm) - set(simulated) == {"arm", "camera_front", "camera_wrist"}
+    assert on_the_arm["arm"].has_motors and not on_the_arm["arm"].respawn
+    assert on_the_arm["camera_wrist"].parameters == {"camera": "wrist", "device": "/dev/video2"}
+    assert on_the_arm["actor"].parameters["sim_reset"] is False
+    assert not any(node.parameters.get("use_sim_time") for node in on_the_arm.values())
+    # Reliable frames are for a simulator in lockstep; a camera drops some.
+    assert "reliable" not in on_the_arm["image_cropper"].parameters
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"operator": "scripted"}, "sim: a real arm needs .* got operator scripted, lockstep false"),
+        ({"lockstep": True}, "sim: a real arm needs .* lockstep true"),
+        ({"reward": "sim"}, "sim: a real arm needs .* reward sim"),
+        ({"reward": "rule"}, "reward_rule: object_height is known of a simulated object only"),
+        ({"front_camera": ""}, "front_camera: expected a device, got none"),
+        ({"leader_port": "/dev/so101_follower"}, "leader_port: /dev/so101_follower is the follower's"),
+        ({"sim": True, "emulated": True}, "emulated: a simulated arm has no board"),
+    ],
+)
+def test_a_real_arm_is_refused_what_only_a_simulated_one_has(choices, message):
+    with pytest.raises(ValueError, match=message):
+        real(**choices)
+
+
+def test_a_real_arm_is_tried_beside_its_person_and_a_simulated_one_alone():
+    choices = {
+        "sim": False,
+        "operator": "human",
+        "lockstep": False,
+        "reward": "operator",
+        "devices": "leader",
+    }
+    config = new_config(choices, [])
+    nodes = {node.name for node in graph.evaluate(config.options, config.parameters, Path("r"), {})}
+    assert {"arm", "reward_rule", "leader_arm", "leader_teleop"} <= nodes
+
+
+def test_an_arm_that_is_only_driven_has_nothing_that_judges_or_learns():
+    for sim in (True, False):
+        config = new_config({"sim": sim, **options.A_PERSON_DRIVES}, [])
+        nodes = {node.name for node in graph.teleop(config.options, config.parameters)}
+        body = {"sim"} if sim else {"arm", "camera_front", "camera_wrist"}
+        assert nodes == {*body, "image_cropper", "ee_controller", "intervention_mux"}
+
+
+def test_a_learner_elsewhere_is_not_started_here():
+    here, elsewhere = train(), train(learner="remote", robot="so101_b")
+    assert set(here) - set(elsewhere) == {"learner"}
+    # Its own name: the learner may hear of other arms.
+    assert elsewhere["actor"].parameters["actor_id"] == "so101_b"
+    config = new_config({}, [])
+    (learner,) = graph.learn(config.options, config.parameters, Path("r"))
+    assert learner.parameters == here["learner"].parameters and learner.fully_qualified_name == "/learner"
+
+
+@pytest.mark.parametrize(("option", "package"), [("rviz", "rviz2"), ("moveit", "moveit_py")])
+def test_what_is_not_installed_is_named_with_the_way_to_install_it(option, package):
+    if is_installed(package):
+        pytest.skip(f"{package} is installed")
+    name = package.replace("_", "-")
+    with pytest.raises(ValueError, match=f"{option}: .*{package}.* sudo apt install .*ros-jazzy-{name}"):
+        train(**{option: True})
+
+
 def test_files_yield_to_options_and_options_to_assignments(tmp_path):
     extra = tmp_path / "extra.yaml"
     extra.write_text("/**/sim: {ros__parameters: {seed: 3, image_size: 64, servo_lag_s: 0.5}}")
@@ -160,7 +239,7 @@ def test_files_yield_to_options_and_options_to_assignments(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("/**/arm: {ros__parameters: {x: 1}}", r"\['arm'\]: no such node, expected \['actor'"),
+        ("/**/leg: {ros__parameters: {x: 1}}", r"\['leg'\]: no such node, expected \['actor'"),
         ("/**/sim: {x: 1}", "sim: expected a block ros__parameters, got {'x': 1}"),
         ("a: [", "expected a readable YAML file"),
         ("3", "expected node names at the top, got 3"),
@@ -240,7 +319,7 @@ def arms(*assignments, **choices):
 
 
 def test_each_arm_has_its_role_its_port_and_its_calibration():
-    nodes = arms(leader_port="/dev/l", leader_calibration="/l.json", namespace="so101_b")
+    nodes = arms(leader_port="/dev/l", leader_calibration="/l.json", robot="so101_b")
     assert {name: node.parameters for name, node in nodes.items()} == {
         "arm": {
             "role": "follower",

@@ -24,7 +24,7 @@ pytest.importorskip("launch_ros", reason="needs an installed ROS: launch_ros is 
 def launched(tmp_path_factory):
     """(`ros2 launch` of a run with a few arguments, its folder), once all nodes run."""
     folder = tmp_path_factory.mktemp("launched")
-    arguments = ["run:=here", "seed:=5", "namespace:=so101_b", "servo_lag_s:=0.05"]
+    arguments = ["run:=here", "seed:=5", "robot:=so101_b", "servo_lag_s:=0.05"]
     with domain_id() as domain, open(folder / "output", "w") as output:
         process = subprocess.Popen(
             ["ros2", "launch", "hilrl", "train.launch.py", *arguments],
@@ -47,7 +47,7 @@ def launched(tmp_path_factory):
 def test_both_renderings_agree_node_by_node(launched):
     process, run = launched
     found = node_processes(process.pid)
-    config = new_config({"seed": 5, "namespace": "so101_b", "servo_lag_s": 0.05}, [])
+    config = new_config({"seed": 5, "robot": "so101_b", "servo_lag_s": 0.05}, [])
     nodes = graph.train(config.options, config.parameters, run.path)
     assert set(found) == {node.name for node in nodes}
     parameter_file = run.path / "parameters.yaml"
@@ -81,7 +81,7 @@ def test_the_death_of_what_holds_the_arm_ends_the_launch(launched):
 
 
 def test_the_arms_are_launched_as_hilrl_brings_them_up(tmp_path):
-    arguments = ["emulated:=true", "namespace:=so101_b"]
+    arguments = ["emulated:=true", "robot:=so101_b"]
     with domain_id() as domain, open(tmp_path / "output", "w") as output:
         process = subprocess.Popen(
             ["ros2", "launch", "hilrl", "arm.launch.py", *arguments],
@@ -100,7 +100,7 @@ def test_the_arms_are_launched_as_hilrl_brings_them_up(tmp_path):
         process.wait(40)
     assert all_gone(list(found.values()), 1)
     folder = RunFolder(tmp_path / "runs" / "arm-so101_b")
-    chosen = options.defaults(options.ARM_OPTIONS) | {"namespace": "so101_b"}
+    chosen = options.defaults(options.ARM_OPTIONS) | {"robot": "so101_b"}
     for arm in ("follower", "leader"):
         chosen[f"{arm}_port"] = str(folder.path / arm / "bus")
         chosen[f"{arm}_calibration"] = str(folder.path / arm / "calibration.json")

@@ -90,7 +90,7 @@ def test_another_kind_of_recording_is_refused_before_anything_starts(dataset, ch
 
 
 def test_the_recorder_keeps_the_actor_and_knows_what_its_actions_mean(tmp_path):
-    config = new_config({"namespace": "so101_b"}, [("ee_controller", "step_m", 0.015)])
+    config = new_config({"robot": "so101_b"}, [("ee_controller", "step_m", 0.015)])
     graph = record.recording(config.options, config.parameters, tmp_path / "d", 7, "Lift.")
     nodes = {node.name: node for node in graph}
     recorder = nodes["recorder"]

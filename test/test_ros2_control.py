@@ -8,7 +8,7 @@ import xacro
 import yaml
 from ament_index_python.packages import get_package_share_directory
 
-from hilrl import arm_graph, options, parameter_files
+from hilrl import arm_graph, options, parameter_files, viewers
 from hilrl_hardware.calibration import URDF_LOWER_RAD, URDF_UPPER_RAD
 from hilrl_ros.joints import JOINT_NAMES
 
@@ -24,7 +24,7 @@ def is_installed() -> bool:
 
 
 def description() -> ElementTree.Element:
-    return ElementTree.fromstring(arm_graph.description(SHARE))
+    return ElementTree.fromstring(viewers.description(SHARE, ros2_control=True))
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ def damaged(folder, change):
         (lambda d: d["options"].update(sed=1), "options: option 'sed': unknown"),
         (lambda d: d["options"].pop("task"), r"options: \['task'\] are missing"),
         (lambda d: d["parameters"].update(sim=3), "parameters.sim: expected a mapping .* got 3"),
-        (lambda d: d["parameters"].update(arm={}), "parameters.arm: expected a mapping for one of"),
+        (lambda d: d["parameters"].update(leg={}), "parameters.leg: expected a mapping for one of"),
     ],
 )
 def test_a_damaged_configuration_is_one_clear_error(folder, change, message):

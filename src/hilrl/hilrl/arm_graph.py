@@ -5,17 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import xacro
-from ament_index_python.packages import (
-    PackageNotFoundError,
-    get_package_prefix,
-    get_package_share_directory,
-)
+from ament_index_python.packages import get_package_share_directory
 
 from hilrl import parameter_files
-from hilrl.graph import ARM, LEADER_ARM, Node, from_options, layered, placed
+from hilrl.graph import from_options, layered, placed
+from hilrl.nodes import ARM, LEADER_ARM, STATE_PUBLISHER, Node
 from hilrl.options import ARM_OPTIONS
+from hilrl.packages import expect_installed
 from hilrl.parameter_files import NodeParameters
+from hilrl.viewers import description
 
 UNDER_ROS2_CONTROL = (
     ("joint_states", "hardware/joint_states"),
@@ -24,13 +22,6 @@ UNDER_ROS2_CONTROL = (
 """What the follower's topics are then; `joint_states` is the joint_state_broadcaster's."""
 CONTROLLER_MANAGER = Node(
     "controller_manager", "ros2_control_node", "controller_manager", respawn=False, use_sim_time=False
-)
-STATE_PUBLISHER = Node(
-    "robot_state_publisher",
-    "robot_state_publisher",
-    "robot_state_publisher",
-    respawn=True,
-    use_sim_time=False,
 )
 STATE_SPAWNER, SPAWNER, INACTIVE_SPAWNER = SPAWNERS = tuple(
     Node("controller_manager", "spawner", name, respawn=False, use_sim_time=False, ends_by_itself=True)
@@ -60,7 +51,7 @@ def arms(options: Mapping[str, Any], parameters: NodeParameters, ros2_control: b
     """The drivers. With `ros2_control` the follower speaks to that instead of to the graph."""
     follower = replace(ARM, remappings=UNDER_ROS2_CONTROL) if ros2_control else ARM
     drivers = [follower, LEADER_ARM] if options["leader_port"] else [follower]
-    return placed(drivers, options["namespace"], parameters)
+    return placed(drivers, options["robot"], parameters)
 
 
 def controllers(options: Mapping[str, Any], parameters: NodeParameters) -> list[Node]:
@@ -70,7 +61,7 @@ def controllers(options: Mapping[str, Any], parameters: NodeParameters) -> list[
     settings = share / "config" / "ros2_control.yaml"
     own: NodeParameters = {
         CONTROLLER_MANAGER.name: parameter_files.load(settings)[CONTROLLER_MANAGER.name],
-        STATE_PUBLISHER.name: {"robot_description": description(share)},
+        STATE_PUBLISHER.name: {"robot_description": description(share, ros2_control=True)},
     }
     spawned = {
         STATE_SPAWNER.name: (STATE_BROADCASTER,),
@@ -83,26 +74,9 @@ def controllers(options: Mapping[str, Any], parameters: NodeParameters) -> list[
         else node
         for node in ROS2_CONTROL
     ]
-    return placed(nodes, options["namespace"], parameter_files.merged([own, parameters]))
-
-
-def description(share: Path) -> str:
-    """The robot as URDF, with its ros2_control block."""
-    path = share / "urdf" / "so101.urdf.xacro"
-    return xacro.process_file(str(path), mappings={"ros2_control": "true"}).toxml()
+    return placed(nodes, options["robot"], parameter_files.merged([own, parameters]))
 
 
 def expect_ros2_control() -> None:
     """Raises ValueError naming what is not installed."""
-    missing = []
-    for package in dict.fromkeys((*(node.package for node in ROS2_CONTROL), *PLUGINS)):
-        try:
-            get_package_prefix(package)
-        except PackageNotFoundError:
-            missing.append(package)
-    if missing:
-        names = " ".join(f"ros-jazzy-{package.replace('_', '-')}" for package in missing)
-        raise ValueError(
-            f"ros2_control: expected installed packages, {', '.join(missing)} are missing; "
-            f"sudo apt install {names}, or leave ros2_control false"
-        )
+    expect_installed("ros2_control", [*(node.package for node in ROS2_CONTROL), *PLUGINS])

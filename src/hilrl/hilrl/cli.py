@@ -13,16 +13,19 @@ from hilrl.parameter_files import parse_assignment
 DESCRIPTION = """\
 hilrl teaches an SO-101 arm a task by reinforcement learning with a person in the loop.
 
-  hilrl up train      begin a run in simulation, or go on with one; Ctrl+C ends it
+  hilrl up train      begin a run, or go on with one; Ctrl+C ends it
   hilrl eval [RUN]    try the learned policy on starts it never saw; prints figures, records video
   hilrl plot [RUN]    draw the plots of a run
 
   hilrl keyboard      take over from the policy, in a terminal beside the run
+  hilrl up teleop     just drive the arm
   hilrl up record     record demonstrations as a LeRobotDataset
   hilrl up replay     play an episode of one on the arm
   hilrl import        make recordings the demonstrations of a run
   hilrl reward        collect, train and try a reward classifier
   hilrl crop          choose what the policy sees of each camera
+  hilrl param         look at and change what the running nodes go by
+  hilrl doctor        say what is wrong with this machine and the running graph, and what to do
 
   hilrl setup-servos  give new servos their numbers, one at a time
   hilrl calibrate     tell an arm's range of motion to the driver
@@ -40,6 +43,8 @@ MODULES = {
     "reward": ("hilrl.reward", "collect, train and try a reward classifier"),
     "keyboard": ("hilrl.keyboard", "take over from the policy in this terminal"),
     "crop": ("hilrl.crop", "choose what the policy sees of each camera"),
+    "param": ("hilrl.param", "look at and change what the running nodes go by"),
+    "doctor": ("hilrl.doctor", "say what is wrong with this machine and the running graph, and what to do"),
     "setup-servos": ("hilrl_hardware.setup_servos", "give new servos their numbers, one at a time"),
     "calibrate": ("hilrl_hardware.calibrate", "calibrate an arm, step by step, or import a calibration"),
 }
@@ -78,6 +83,20 @@ def _train(chosen: argparse.Namespace) -> int:
     from hilrl import evaluation
 
     return evaluation.evaluate(run, "last", chosen.evaluate, VIDEOS)
+
+
+def _learn(chosen: argparse.Namespace) -> int:
+    from hilrl import up
+
+    choices = choices_of(options.LEARNER_OPTIONS, chosen)
+    return up.learn(chosen.run, choices, [parse_assignment(text) for text in chosen.set])[1]
+
+
+def _teleop(chosen: argparse.Namespace) -> int:
+    from hilrl import teleop
+
+    choices = choices_of(options.TELEOP_OPTIONS, chosen)
+    return teleop.teleop(choices, [parse_assignment(text) for text in chosen.set])
 
 
 def _record(chosen: argparse.Namespace) -> int:
@@ -141,7 +160,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     )
     train = graphs.add_parser(
         "train",
-        help="simulator, operator, actor and learner",
+        help="arm, operator, actor and learner",
         description="Begin a run, or go on with one, and follow it to its end.",
     )
     train.set_defaults(command=_train)
@@ -156,9 +175,28 @@ def _parser(command: str) -> argparse.ArgumentParser:
     )
     add_options(train, options.OPTIONS, "learner.batch=256")
 
+    learner = graphs.add_parser(
+        "learner",
+        help="the learner alone, for arms on other machines",
+        description="Learn from arms elsewhere, which run `hilrl up train --learner remote`.",
+    )
+    learner.set_defaults(command=_learn)
+    learner.add_argument(
+        "--run", metavar="NAME", help="name or path of the run; one that exists goes on where it was"
+    )
+    add_options(learner, options.LEARNER_OPTIONS, "learner.batch=256")
+
+    teleop = graphs.add_parser(
+        "teleop",
+        help="the arm in your hands: nothing judges, nothing learns",
+        description="Drive the arm, simulated or real. Ctrl+C ends it.",
+    )
+    teleop.set_defaults(command=_teleop)
+    add_options(teleop, options.TELEOP_OPTIONS, "ee_controller.step_m=0.01")
+
     record = graphs.add_parser(
         "record",
-        help="simulator, operator and recorder",
+        help="arm, operator and recorder",
         description="Record demonstrations as a LeRobotDataset, a new one or one that goes on.",
     )
     record.set_defaults(command=_record)
@@ -171,7 +209,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
 
     replay = graphs.add_parser(
         "replay",
-        help="simulator and an episode of a dataset",
+        help="arm and an episode of a dataset",
         description="Play an episode of a LeRobotDataset of ours through the controller, and say how far "
         "from the recording the arm ends.",
     )

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Opens a page in the browser: drag a box over a camera's image and see what the policy would get. "
         "Works on the cameras of a running graph, where boxes are applied at once, or on images from files."
     )
-    parser.add_argument("--namespace", default="so101", help="of the robot; default: %(default)s")
+    parser.add_argument("--robot", default="so101", help="its name; default: %(default)s")
     parser.add_argument(
         "--image",
         metavar="CAMERA=FILE",
@@ -68,7 +68,7 @@ def run(chosen: argparse.Namespace) -> int:
         frames = {camera: _read(Path(path)) for camera, path in map(_pair, chosen.image)}
         return _choose(RecordedCameras(frames, chosen.size, chosen.file), boxes, chosen.port)
     attach()
-    cameras = LiveCameras(chosen.namespace, chosen.file)
+    cameras = LiveCameras(chosen.robot, chosen.file)
     try:
         cameras.wait()
         return _choose(cameras, boxes, chosen.port)
@@ -125,9 +125,9 @@ class RecordedCameras:
 class LiveCameras(RecordedCameras):
     """The cameras of a running graph, through its image_cropper."""
 
-    def __init__(self, namespace: str, file: Path) -> None:
+    def __init__(self, robot: str, file: Path) -> None:
         super().__init__({}, 1, file)
-        self._robot = "/" + namespace.strip("/")
+        self._robot = "/" + robot.strip("/")
         self._live: dict[str, NDArray[np.uint8]] = {}
         self._in_force: Crops = {}
         self._context = Context()

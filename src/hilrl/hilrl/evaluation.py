@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from hilrl import episodes, graph
+from hilrl import boards, episodes, graph
+from hilrl.arm_watch import beside_arms
 from hilrl.episodes import of_kind
+from hilrl.parameter_files import merged
 from hilrl.run_config import RunConfig
 from hilrl.run_folder import RunFolder, write_atomically
 from hilrl.session import Ending, environment, run_graph
@@ -79,11 +82,8 @@ def evaluate(run: str | None, checkpoint: str, count: int, videos: int) -> int:
     with folder.lock():
         for label, (version, policy_file) in policies.items():
             console.print(f"{label} (checkpoint {version}), {count} episodes:", highlight=False)
-            film = {
-                "videos": 0 if found else videos,
-                "video_prefix": str(folder.videos / label.replace(" ", "-")),
-            }
-            trials = _try(folder, config, policy_file, count, film, console)
+            actor = trial(folder, policy_file, count, 0 if found else videos, label)
+            trials = _try(folder, config, actor, console)
             if trials is None:
                 return 130
             found[label] = summarise(trials)
@@ -112,27 +112,29 @@ def _label(which: str) -> str:
     return {"bc": "behaviour cloning", "last": "policy"}.get(which, f"policy {which}")
 
 
-def _try(
-    folder: RunFolder,
-    config: RunConfig,
-    policy_file: Path,
-    count: int,
-    film: Mapping[str, Any],
-    console: Console,
-) -> list[EvaluationEpisode] | None:
-    """Episodes of one policy; None if interrupted."""
+def trial(folder: RunFolder, policy_file: Path, count: int, videos: int, label: str) -> dict[str, Any]:
+    """Parameters of the actor that tries a policy `count` times and films it `videos` times."""
     result_file = folder.log / "evaluation_results.json"
     result_file.unlink(missing_ok=True)
-    actor = {
+    return {
         "policy_file": str(policy_file),
         "evaluation_episodes": count,
         "result_file": str(result_file),
-        **film,
+        "videos": videos,
+        "video_prefix": str(folder.videos / label.replace(" ", "-")),
     }
-    nodes = graph.evaluate(config.options, config.parameters, folder.path, actor)
-    watch = EvaluationWatch(result_file, count, console)
-    with environment(folder) as env:
-        ending = run_graph(nodes, folder, env, lambda node: watch)
+
+
+def _try(
+    folder: RunFolder, config: RunConfig, actor: Mapping[str, Any], console: Console
+) -> list[EvaluationEpisode] | None:
+    """Episodes of one policy; None if interrupted."""
+    watch = EvaluationWatch(Path(actor["result_file"]), actor["evaluation_episodes"], console)
+    with ExitStack() as resources:
+        connections = boards.parameters(config.options, folder, resources)
+        nodes = graph.evaluate(config.options, merged([config.parameters, connections]), folder.path, actor)
+        env = resources.enter_context(environment(folder))
+        ending = run_graph(nodes, folder, env, lambda node: beside_arms(watch, node, nodes, console))
     return watch.trials if ending is Ending.FINISHED else None
 
 

@@ -4,91 +4,48 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ament_index_python.packages import PackageNotFoundError, get_package_prefix
-
-from hilrl import parameter_files
-from hilrl.options import OPTIONS, Option
-from hilrl.parameter_files import NodeParameters
-
-
-@dataclass(frozen=True)
-class Node:
-    """One process of the graph."""
-
-    package: str
-    executable: str
-    name: str
-    respawn: bool
-    """Start it again when it dies. Not for what holds the arm's state: a person decides about that."""
-    in_namespace: bool = True
-    """Lives in the robot's namespace; otherwise global."""
-    use_sim_time: bool = True
-    namespace: str = "/"
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    remappings: tuple[tuple[str, str], ...] = ()
-    niceness: int = 0
-    """How far it gives way where cores are scarce, as `nice` counts."""
-    arguments: tuple[str, ...] = ()
-    """Command-line arguments, before those of ROS."""
-    has_motors: bool = False
-    """Holds motors under power: it is given the time to let the arm down before it ends."""
-    ends_by_itself: bool = False
-    """Does its work and ends."""
-
-    @property
-    def fully_qualified_name(self) -> str:
-        """For example "/so101/actor"."""
-        return f"{self.namespace.rstrip('/')}/{self.name}"
-
-
-# The sim is the clock, the scene and the arm; the controller and the mux hold the arm's reference. Nothing
-# can be respawned there behind the others' back: their death ends the run, which can be resumed.
-SIM = Node("hilrl_sim", "sim", "sim", respawn=False, use_sim_time=False)
-CONTROLLER = Node("hilrl_control", "ee_controller", "ee_controller", respawn=False)
-MUX = Node("hilrl_teleop", "intervention_mux", "intervention_mux", respawn=False)
-CROPPER = Node("hilrl_perception", "image_cropper", "image_cropper", respawn=True)
-OPERATOR = Node("hilrl_teleop", "scripted_operator", "scripted_operator", respawn=True)
-ACTOR = Node("hilrl_learning", "actor", "actor", respawn=True)
-# In evaluation a restarted actor would begin its count again.
-EVALUATION_ACTOR = replace(ACTOR, respawn=False)
-LEARNER = Node("hilrl_learning", "learner", "learner", respawn=True, in_namespace=False, use_sim_time=False)
-
-
-# Where a person sits: what died there comes back. The drivers of arms are never started again: a person looks
-# first at what the arm did.
-JOY_TELEOP = Node("hilrl_teleop", "joy_teleop", "joy_teleop", respawn=True, use_sim_time=False)
-GAMEPAD = Node("hilrl_teleop", "gamepad", "gamepad", respawn=True, use_sim_time=False)
-JOY_NODE = Node("joy", "joy_node", "joy_node", respawn=True, use_sim_time=False)
-LEADER_TELEOP = Node("hilrl_teleop", "leader_teleop", "leader_teleop", respawn=True, use_sim_time=False)
-ARM = Node(
-    "hilrl_hardware",
-    "so101_arm",
-    "arm",
-    respawn=False,
-    use_sim_time=False,
-    has_motors=True,
-    parameters={"role": "follower"},
+from hilrl import parameter_files, viewers
+from hilrl.nodes import (
+    ACTOR,
+    ARM,
+    CAMERAS,
+    CLASSIFIER,
+    CONTROLLER,
+    CROPPER,
+    DEVICES,
+    EVALUATION_ACTOR,
+    GAMEPAD,
+    JOY_NODE,
+    JOY_TELEOP,
+    LEADER_ARM,
+    LEADER_TELEOP,
+    LEARNER,
+    MUX,
+    OPERATOR,
+    PLAYER,
+    RECORDER,
+    REWARDS,
+    RULE,
+    SIM,
+    Node,
 )
-LEADER_ARM = replace(ARM, name="leader_arm", parameters={"role": "leader"})
-DEVICES = {"joy": (GAMEPAD, JOY_TELEOP), "leader": (LEADER_ARM, LEADER_TELEOP)}
-
-CLASSIFIER = Node("hilrl_perception", "reward_classifier", "reward_classifier", respawn=True)
-RULE = Node("hilrl_perception", "reward_rule", "reward_rule", respawn=True)
-REWARDS = {"sim": (), "classifier": (CLASSIFIER,), "rule": (RULE,), "operator": (RULE,)}
-"""Who says what an observation is worth; the simulator does it itself."""
-
-# In the robot's namespace, so that each arm of several can have a dataset of its own.
-RECORDER = Node("hilrl_learning", "recorder", "recorder", respawn=True, use_sim_time=False)
-PLAYER = Node("hilrl_learning", "replay_episode", "replay_episode", respawn=False, ends_by_itself=True)
+from hilrl.options import OPTIONS, Option
+from hilrl.packages import expect_installed, is_installed
+from hilrl.parameter_files import NodeParameters
 
 ROBOT = (SIM, CROPPER, CONTROLLER, MUX)
 TRAIN = (*ROBOT, OPERATOR, ACTOR, LEARNER)
-EVALUATE = (*ROBOT, EVALUATION_ACTOR)
-OPTIONAL = (JOY_TELEOP, GAMEPAD, LEADER_TELEOP, LEADER_ARM, CLASSIFIER, RULE, RECORDER, PLAYER)
+OPTIONAL = (
+    *(ARM, *CAMERAS),
+    *(JOY_TELEOP, GAMEPAD, LEADER_TELEOP, LEADER_ARM),
+    *(CLASSIFIER, RULE),
+    *(RECORDER, PLAYER),
+    *viewers.NODES,
+)
 NODE_NAMES = frozenset(node.name for node in (*TRAIN, *OPTIONAL))
 """Nodes that parameters can be given to."""
 
@@ -131,18 +88,26 @@ def resolve_parameters(
     """
     chosen = from_options(OPTIONS, options)
     if options["operator"] == "scripted" and options["lockstep"]:
-        chosen.setdefault("intervention_mux", {})["lockstep_devices"] = ["scripted"]
+        chosen.setdefault(MUX.name, {})["lockstep_devices"] = ["scripted"]
     if options["reward"] == "operator":
-        chosen["reward_rule"]["rule"] = "never"
+        chosen[RULE.name]["rule"] = "never"
+    if options["moveit"]:
+        chosen[CONTROLLER.name]["planner"] = "moveit"
+    if not options["sim"]:
+        for name in (ACTOR.name, PLAYER.name):
+            chosen.setdefault(name, {})["sim_reset"] = False
     usual: NodeParameters = {CLASSIFIER.name: dict(GUARDS.get(options["task"], {}))}
     if options["operator"] == "human":
         usual[ACTOR.name] = {"max_episode_steps": round(HUMAN_EPISODE_S * options["control_hz"])}
         if options["reward"] == "classifier":
             usual[ACTOR.name]["veto_s"] = VETO_S
+    if options["learner"] == "remote":
+        # Others may send it steps too, from runs that know nothing of this one.
+        usual.setdefault(ACTOR.name, {})["actor_id"] = options["robot"].strip("/").replace("/", "-")
     resolved = layered([usual, *layers], chosen, NODE_NAMES)
-    controller = resolved.get("ee_controller", {})
+    controller = resolved.get(CONTROLLER.name, {})
     shared = {name: controller[name] for name in OF_THE_CONTROLLER if name in controller}
-    resolved["leader_teleop"] = {**shared, **resolved.get("leader_teleop", {})}
+    resolved[LEADER_TELEOP.name] = {**shared, **resolved.get(LEADER_TELEOP.name, {})}
     return resolved
 
 
@@ -156,66 +121,98 @@ def devices_of(options: Mapping[str, Any]) -> list[str]:
 
 
 def train(options: Mapping[str, Any], parameters: NodeParameters, run: Path) -> list[Node]:
-    """The graph that learns, storing under `run`."""
-    nodes = [*robot(options), ACTOR, LEARNER]
-    for_this_run = {name: {"run_dir": str(run)} for name in ("actor", "learner")}
+    """The graph that learns, storing under `run`. Raises ValueError for what is not installed."""
+    learner_here = [LEARNER] if options["learner"] == "local" else []
+    nodes = [*robot(options), ACTOR, *learner_here]
+    for_this_run = {name: {"run_dir": str(run)} for name in (ACTOR.name, LEARNER.name)}
     for_this_run[CLASSIFIER.name] = {"veto_dir": str(run / "vetoes")}
     return with_clock(nodes, options, parameter_files.merged([parameters, for_this_run]))
 
 
-def robot(options: Mapping[str, Any]) -> list[Node]:
-    """The arm and all who drive it or judge it, but for the policy."""
-    rewards = REWARDS[options["reward"]]
-    sim = replace(SIM, remappings=(("reward", "sim/reward"),)) if rewards else SIM
-    operator = [OPERATOR] if options["operator"] == "scripted" else []
-    devices = [node for name in devices_of(options) for node in DEVICES[name]]
-    if _is_installed(JOY_NODE.package):
-        devices = [JOY_NODE if node is GAMEPAD else node for node in devices]
-    return [sim, *ROBOT[1:], *rewards, *operator, *devices]
+def learn(options: Mapping[str, Any], parameters: NodeParameters, run: Path) -> list[Node]:
+    """The learner alone, for arms on other machines."""
+    for_this_run: NodeParameters = {LEARNER.name: {"run_dir": str(run)}}
+    return placed([LEARNER], options["robot"], parameter_files.merged([parameters, for_this_run]))
+
+
+def teleop(options: Mapping[str, Any], parameters: NodeParameters) -> list[Node]:
+    """The arm in the hands of a person: nothing judges, nothing learns."""
+    nodes = [*body(options), CROPPER, CONTROLLER, MUX, *_devices(options), *viewers.viewers(options)]
+    return with_clock(nodes, options, parameters)
 
 
 def evaluate(
-    options: Mapping[str, Any],
-    parameters: NodeParameters,
-    run: Path,
-    actor: Mapping[str, Any],
+    options: Mapping[str, Any], parameters: NodeParameters, run: Path, actor: Mapping[str, Any]
 ) -> list[Node]:
-    """The graph that tries a policy alone: no operator, no learner. `actor` says which and how often."""
-    alone: NodeParameters = {"actor": {"mode": "evaluate", "run_dir": str(run), **actor}}
+    """The graph that tries a policy alone: no scripted operator, no learner.
+
+    `actor` says which policy and how often. The simulator judges a simulated arm, whatever trained it; a
+    person beside a real one keeps their devices.
+    """
+    alone: NodeParameters = {ACTOR.name: {"mode": "evaluate", "run_dir": str(run), **actor}}
     alone_parameters = parameter_files.merged([parameters, alone])
-    alone_parameters.get("intervention_mux", {}).pop("lockstep_devices", None)
-    return with_clock(EVALUATE, options, alone_parameters)
+    alone_parameters.get(MUX.name, {}).pop("lockstep_devices", None)
+    if options["sim"]:
+        options = {**options, "operator": "human", "devices": "", "reward": "sim"}
+    nodes = [*robot(options), EVALUATION_ACTOR]
+    return with_clock(nodes, options, alone_parameters)
+
+
+def robot(options: Mapping[str, Any]) -> list[Node]:
+    """The arm and all who drive it, judge it or look at it, but for the policy.
+
+    Raises ValueError for what is not installed.
+    """
+    if options["moveit"]:
+        expect_installed("moveit", ["moveit_py"])
+    operator = [OPERATOR] if options["operator"] == "scripted" else []
+    rewards = REWARDS[options["reward"]]
+    look_on = viewers.viewers(options)
+    return [*body(options), CROPPER, CONTROLLER, MUX, *rewards, *operator, *_devices(options), *look_on]
+
+
+def body(options: Mapping[str, Any]) -> list[Node]:
+    """What moves and sees: the simulator, or the driver of the arm and the cameras."""
+    if not options["sim"]:
+        return [ARM, *CAMERAS]
+    judges = not REWARDS[options["reward"]]
+    return [SIM if judges else replace(SIM, remappings=(("reward", "sim/reward"),))]
 
 
 def with_clock(nodes: Sequence[Node], options: Mapping[str, Any], parameters: NodeParameters) -> list[Node]:
     """The nodes as they run: placed, on one clock, and giving way as they should."""
     # In lockstep the stamp is the tick and no node reads a clock: each would wake up for nothing.
-    clock = {node.name: {"use_sim_time": True} for node in nodes if node.use_sim_time}
-    layers = [parameters] if options["lockstep"] else [clock, parameters]
+    on_sim_time = options["sim"] and not options["lockstep"]
+    clock = {node.name: {"use_sim_time": True} for node in nodes if node.use_sim_time and on_sim_time}
+    placed_nodes = placed(nodes, options["robot"], parameter_files.merged([clock, parameters]))
+    can_wait = [node.looks_on or node.in_namespace == options["lockstep"] for node in nodes]
     return [
-        replace(node, niceness=GIVES_WAY if node.in_namespace == options["lockstep"] else 0)
-        for node in placed(nodes, options["namespace"], parameter_files.merged(layers))
+        replace(node, niceness=GIVES_WAY if waits else 0)
+        for node, waits in zip(placed_nodes, can_wait, strict=True)
     ]
 
 
-def placed(nodes: Sequence[Node], namespace: str, parameters: NodeParameters) -> list[Node]:
-    """The nodes in the robot's namespace, with their parameters."""
+def placed(nodes: Sequence[Node], robot: str, parameters: NodeParameters) -> list[Node]:
+    """The nodes in the namespace of `robot`, with their parameters."""
     return [
         replace(
             node,
-            namespace="/" + namespace.strip("/") if node.in_namespace else "/",
+            namespace="/" + robot.strip("/") if node.in_namespace else "/",
             parameters={**node.parameters, **parameters.get(node.name, {})},
         )
         for node in nodes
     ]
 
 
-def _is_installed(package: str) -> bool:
-    try:
-        get_package_prefix(package)
-    except PackageNotFoundError:
-        return False
-    return True
+def parameters_by_name(nodes: Sequence[Node]) -> NodeParameters:
+    """Of all nodes, by fully qualified name."""
+    single = (one for node in nodes for one in node.components or (node,))
+    return {node.fully_qualified_name: dict(node.parameters) for node in single}
+
+
+def _devices(options: Mapping[str, Any]) -> list[Node]:
+    devices = [node for name in devices_of(options) for node in DEVICES[name]]
+    return [JOY_NODE if node is GAMEPAD and is_installed(JOY_NODE.package) else node for node in devices]
 
 
 def from_options(table: Sequence[Option], options: Mapping[str, Any]) -> NodeParameters:

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dataset", type=Path, help="of `hilrl up record`, to show there what is to be recorded"
     )
-    parser.add_argument("--namespace", default="so101", help="of the robot; default: %(default)s")
+    parser.add_argument("--robot", default="so101", help="its name; default: %(default)s")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -35,5 +35,5 @@ def run(chosen: argparse.Namespace) -> int:
         attach()
     program = executable(KEYBOARD)
     settings = Path(get_package_share_directory("hilrl")) / "config" / "teleop.yaml"
-    names = ["-r", f"__ns:=/{chosen.namespace.strip('/')}"]
+    names = ["-r", f"__ns:=/{chosen.robot.strip('/')}"]
     os.execv(program, [str(program), "--ros-args", *names, "--params-file", str(settings)])

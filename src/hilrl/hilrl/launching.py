@@ -1,7 +1,8 @@
 """The graphs as launch actions, for an installed ROS."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import (
@@ -17,25 +18,73 @@ from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node as LaunchNode
 
-from hilrl import arm_graph, arm_up, graph, options, parameter_files
-from hilrl.graph import Node
-from hilrl.options import Option, Value
+from hilrl import arm_graph, arm_up, boards, evaluation, graph, options, parameter_files, record, teleop, up
+from hilrl.nodes import Node
+from hilrl.option import Option, Value
+from hilrl.parameter_files import merged
+from hilrl.run_config import new_config
 from hilrl.run_folder import RunFolder
 from hilrl.supervisor import RESPAWN_DELAY_S, grace_s
-from hilrl.up import prepare
 
 IS_KNOWN = "all(angle == angle for angle in m.position)"
 """Whether the pose in a message `m` is made of numbers; others do not even equal themselves."""
 
+RUN = DeclareLaunchArgument(
+    "run", default_value="", description="Name or path of the run; one that exists goes on where it was."
+)
+ROS2_CONTROL = DeclareLaunchArgument(
+    "ros2_control",
+    default_value="false",
+    description="Command the follower through ros2_control's controllers instead of joint_commands.",
+    choices=("true", "false"),
+)
+DATASET = (
+    DeclareLaunchArgument("dataset", description="Folder of the LeRobotDataset, new or one that goes on."),
+    DeclareLaunchArgument("episodes", default_value="50", description="How many more to record."),
+    DeclareLaunchArgument(
+        "task_text", default_value="", description="What they show, in a sentence; empty: that of the task."
+    ),
+)
+TRIAL = (
+    DeclareLaunchArgument("run", default_value="", description="Name or path of the run; empty: the newest."),
+    DeclareLaunchArgument(
+        "checkpoint", default_value="last", description="Which policy: last, bc or a version."
+    ),
+    DeclareLaunchArgument("episodes", default_value="20", description="How many starts to try."),
+    DeclareLaunchArgument("videos", default_value="0", description="How many of them to film."),
+)
+
+Start = Callable[[LaunchContext], list[LaunchDescriptionEntity]]
+
 
 def training() -> LaunchDescription:
-    """An argument per option, and the nodes."""
-    run = DeclareLaunchArgument(
-        "run",
-        default_value="",
-        description="Name or path of the run; one that exists goes on where it was.",
-    )
-    return LaunchDescription([run, *_arguments(options.OPTIONS), OpaqueFunction(function=start_training)])
+    """Arguments and nodes of `train.launch.py`."""
+    return _description(start_training, options.OPTIONS, RUN)
+
+
+def learning() -> LaunchDescription:
+    """Of `learner.launch.py`."""
+    return _description(start_learning, options.LEARNER_OPTIONS, RUN)
+
+
+def recording() -> LaunchDescription:
+    """Of `record.launch.py`."""
+    return _description(start_recording, options.OPTIONS, *DATASET)
+
+
+def trying() -> LaunchDescription:
+    """Of `eval.launch.py`."""
+    return _description(start_trying, (), *TRIAL)
+
+
+def driving() -> LaunchDescription:
+    """Of `teleop.launch.py`."""
+    return _description(start_driving, options.TELEOP_OPTIONS)
+
+
+def arm() -> LaunchDescription:
+    """Of `arm.launch.py`."""
+    return _description(start_arm, options.ARM_OPTIONS, ROS2_CONTROL)
 
 
 def start_training(context: LaunchContext) -> list[LaunchDescriptionEntity]:
@@ -44,25 +93,60 @@ def start_training(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     Launch does not tell an argument left out from one given at its default: both leave a run that goes on
     as it is.
     """
-    folder, config, _ = prepare(_value(context, "run") or None, _choices(context, options.OPTIONS), [])
-    # Kept by the launch process until it ends.
-    context.extend_globals({"hilrl_lock": folder.lock()})
+    folder, config, _ = up.prepare(_value(context, "run") or None, _choices(context, options.OPTIONS), [])
+    resources = _kept(context)
+    resources.enter_context(folder.lock())
     folder.store(config)
-    nodes = graph.train(config.options, config.parameters, folder.path)
+    connections = boards.parameters(config.options, folder, resources)
+    nodes = graph.train(config.options, merged([config.parameters, connections]), folder.path)
     return [LogInfo(msg=f"run folder: {folder.path}"), *actions(nodes, folder).values()]
 
 
-def arm() -> LaunchDescription:
-    """An argument per option, the drivers, and ros2_control where it is asked for."""
-    ros2_control = DeclareLaunchArgument(
-        "ros2_control",
-        default_value="false",
-        description="Command the follower through ros2_control's controllers instead of joint_commands.",
-        choices=("true", "false"),
+def start_learning(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """The learner of the run that the arguments name."""
+    choices = _choices(context, options.LEARNER_OPTIONS)
+    folder, config, _ = up.prepare(_value(context, "run") or None, choices, [])
+    _kept(context).enter_context(folder.lock())
+    folder.store(config)
+    nodes = graph.learn(config.options, config.parameters, folder.path)
+    return [LogInfo(msg=f"run folder: {folder.path}"), *actions(nodes, folder).values()]
+
+
+def start_recording(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """The nodes that record into the dataset; once it is full they wait to be ended."""
+    config = new_config(_choices(context, options.OPTIONS), [])
+    dataset = Path(_value(context, "dataset"))
+    wanted = record.episodes_in(dataset) + _count(context, "episodes")
+    folder = record.folder_of(dataset)
+    resources = _kept(context)
+    resources.enter_context(folder.lock())
+    connections = boards.parameters(config.options, folder, resources)
+    parameters = merged([config.parameters, connections])
+    nodes = record.recording(config.options, parameters, dataset, wanted, _value(context, "task_text"))
+    return [LogInfo(msg=f"dataset: {dataset.resolve()}"), *actions(nodes, folder).values()]
+
+
+def start_trying(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """The nodes that try one policy of a run; the end of the actor, when all starts are tried, ends them."""
+    run = _value(context, "run")
+    folder = RunFolder.named(run) if run else RunFolder.newest()
+    config = folder.load()
+    version, policy_file = folder.policy(_value(context, "checkpoint"))
+    resources = _kept(context)
+    resources.enter_context(folder.lock())
+    connections = boards.parameters(config.options, folder, resources)
+    trial = evaluation.trial(
+        folder, policy_file, _count(context, "episodes"), _count(context, "videos", 0), version
     )
-    return LaunchDescription(
-        [*_arguments(options.ARM_OPTIONS), ros2_control, OpaqueFunction(function=start_arm)]
-    )
+    nodes = graph.evaluate(config.options, merged([config.parameters, connections]), folder.path, trial)
+    where = f"checkpoint {version} of {folder.path}; results: {trial['result_file']}"
+    return [LogInfo(msg=where), *actions(nodes, folder).values()]
+
+
+def start_driving(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """The nodes between a person and the arm."""
+    nodes, folder = teleop.prepare(_choices(context, options.TELEOP_OPTIONS), [], _kept(context))
+    return [LogInfo(msg=f"log folder: {folder.path}"), *actions(nodes, folder).values()]
 
 
 def start_arm(context: LaunchContext) -> list[LaunchDescriptionEntity]:
@@ -72,10 +156,7 @@ def start_arm(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     that starts earlier would hold a pose of no numbers.
     """
     ros2_control = _value(context, "ros2_control") == "true"
-    resources = contextlib.ExitStack()
-    chosen, folder = arm_up.prepare(_choices(context, options.ARM_OPTIONS), resources)
-    # Kept by the launch process until it ends.
-    context.extend_globals({"hilrl_resources": resources})
+    chosen, folder = arm_up.prepare(_choices(context, options.ARM_OPTIONS), _kept(context))
     parameters = arm_up.parameters(chosen, [])
     drivers = arm_graph.arms(chosen, parameters, ros2_control)
     controllers = arm_graph.controllers(chosen, parameters) if ros2_control else []
@@ -106,27 +187,29 @@ def start_arm(context: LaunchContext) -> list[LaunchDescriptionEntity]:
 def actions(nodes: Sequence[Node], folder: RunFolder) -> dict[str, LaunchNode]:
     """One launch action per node, by name; the death of one that may not be started again ends all."""
     parameter_file = folder.path / "parameters.yaml"
-    parameter_file.write_text(
-        parameter_files.dump({node.fully_qualified_name: node.parameters for node in nodes})
-    )
+    parameter_file.write_text(parameter_files.dump(graph.parameters_by_name(nodes)))
     return {
         node.name: LaunchNode(
             package=node.package,
             executable=node.executable,
-            name=node.name,
+            name=None if node.components else node.name,
             namespace=node.namespace,
             arguments=list(node.arguments),
             parameters=[str(parameter_file)],
-            remappings=list(node.remappings),
+            remappings=node.process_remappings,
             respawn=node.respawn,
             respawn_delay=RESPAWN_DELAY_S,
             prefix=f"nice -n {node.niceness}" if node.niceness else None,
-            on_exit=None if node.respawn or node.ends_by_itself else Shutdown(reason=f"{node.name} ended"),
+            on_exit=None if _may_end(node) else Shutdown(reason=f"{node.name} ended"),
             sigterm_timeout=str(grace_s(node)),
             additional_env={"OMP_NUM_THREADS": "1"},
         )
         for node in nodes
     }
+
+
+def _may_end(node: Node) -> bool:
+    return node.respawn or node.ends_by_itself or node.looks_on
 
 
 def _when_done(process: ExecuteProcess, following: list[LaunchDescriptionEntity]) -> LaunchDescriptionEntity:
@@ -138,13 +221,17 @@ def _when_done(process: ExecuteProcess, following: list[LaunchDescriptionEntity]
     return RegisterEventHandler(OnProcessExit(target_action=process, on_exit=go_on))
 
 
+def _description(start: Start, table: Sequence[Option], *own: DeclareLaunchArgument) -> LaunchDescription:
+    return LaunchDescription([*own, *_arguments(table), OpaqueFunction(function=start)])
+
+
 def _arguments(table: Sequence[Option]) -> list[LaunchDescriptionEntity]:
     return [
         DeclareLaunchArgument(
             option.name,
             default_value=option.default_text,
             description=option.description,
-            choices=option.choices or None,
+            choices=option.choices or (("true", "false") if option.kind is bool else None),
         )
         for option in table
     ]
@@ -160,3 +247,17 @@ def _choices(context: LaunchContext, table: Sequence[Option]) -> dict[str, Value
 
 def _value(context: LaunchContext, name: str) -> str:
     return LaunchConfiguration(name).perform(context)
+
+
+def _count(context: LaunchContext, name: str, minimum: int = 1) -> int:
+    text = _value(context, name)
+    if not text.isdecimal() or int(text) < minimum:
+        raise ValueError(f"{name}: expected a whole number of at least {minimum}, got {text!r}")
+    return int(text)
+
+
+def _kept(context: LaunchContext) -> contextlib.ExitStack:
+    """What is entered here lasts until the launch process ends."""
+    resources = contextlib.ExitStack()
+    context.extend_globals({"hilrl_resources": resources})
+    return resources

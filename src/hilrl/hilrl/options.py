@@ -4,62 +4,35 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-Value = bool | int | float | str
+from hilrl.option import Option, Value
 
-
-@dataclass(frozen=True)
-class Option:
-    """One choice; its type is that of the default."""
-
-    name: str
-    default: Value
-    description: str
-    sets: tuple[str, ...] = ()
-    """Node parameters that take this value, as "node.parameter"."""
-    choices: tuple[str, ...] = ()
-    minimum: float | None = None
-    may_change: bool = False
-    """May differ when an existing run goes on."""
-
-    def parse(self, text: str) -> Value:
-        """The value that `text` stands for. Raises ValueError naming the option."""
-        try:
-            value: Value = _BOOLEANS[text.lower()] if self.kind is bool else self.kind(text)
-        except (KeyError, ValueError):
-            raise ValueError(f"{self.name}: expected {_KIND_NAMES[self.kind]}, got {text!r}") from None
-        return self.check(value)
-
-    def check(self, value: Any) -> Value:
-        """`value`, if it may stand for this option. Raises ValueError naming the option."""
-        if self.kind is float and type(value) is int:
-            value = float(value)
-        if type(value) is not self.kind:
-            raise ValueError(f"{self.name}: expected {_KIND_NAMES[self.kind]}, got {value!r}")
-        if self.choices and value not in self.choices:
-            raise ValueError(f"{self.name}: expected one of {list(self.choices)}, got {value!r}")
-        # Written so that nan is refused too.
-        if self.minimum is not None and not value >= self.minimum:
-            raise ValueError(f"{self.name}: expected at least {self.minimum}, got {value!r}")
-        return value
-
-    @property
-    def default_text(self) -> str:
-        """The default as a user would write it."""
-        return str(self.default).lower() if self.kind is bool else str(self.default)
-
-    @property
-    def kind(self) -> type:
-        """bool, int, float or str."""
-        return type(self.default)
-
-
-_BOOLEANS = {"true": True, "false": False}
-_KIND_NAMES = {bool: "true or false", int: "an integer", float: "a number", str: "a text"}
+FOLLOWER_PORT = Option(
+    "follower_port",
+    "/dev/so101_follower",
+    "The follower's board, as the udev rule names it.",
+    ("arm.port",),
+    may_change=True,
+)
+FOLLOWER_CALIBRATION = Option(
+    "follower_calibration",
+    "",
+    "Calibration of the follower, ours or LeRobot's JSON; empty: the one that `hilrl calibrate` made.",
+    ("arm.calibration_file",),
+    may_change=True,
+)
+LEADER_CALIBRATION = Option(
+    "leader_calibration",
+    "",
+    "Calibration of the leader arm, in the same way.",
+    ("leader_arm.calibration_file",),
+    may_change=True,
+)
+ROBOT = Option("robot", "so101", "Name of the robot: the ROS namespace of its nodes.")
 
 OPTIONS = (
+    Option("sim", True, "A simulated arm; false: the real one, at the follower's port, seen by two cameras."),
     Option(
         "task",
         "lift",
@@ -116,6 +89,8 @@ OPTIONS = (
         "terminal of its own: `hilrl keyboard`.",
         may_change=True,
     ),
+    FOLLOWER_PORT,
+    FOLLOWER_CALIBRATION,
     Option(
         "leader_port",
         "/dev/so101_leader",
@@ -123,11 +98,24 @@ OPTIONS = (
         ("leader_arm.port",),
         may_change=True,
     ),
+    LEADER_CALIBRATION,
     Option(
-        "leader_calibration",
-        "",
-        "Calibration of the leader arm, ours or LeRobot's JSON; empty: the one that `hilrl calibrate` made.",
-        ("leader_arm.calibration_file",),
+        "emulated",
+        False,
+        "Arms on emulated boards and cameras that show a test pattern: the real drivers, no hardware.",
+    ),
+    Option(
+        "front_camera",
+        "/dev/video0",
+        "The real front camera: a device, its number, a video file or pattern.",
+        ("camera_front.device",),
+        may_change=True,
+    ),
+    Option(
+        "wrist_camera",
+        "/dev/video2",
+        "The real wrist camera, in the same way.",
+        ("camera_wrist.device",),
         may_change=True,
     ),
     Option(
@@ -176,13 +164,7 @@ OPTIONS = (
         ),
         minimum=1.0,
     ),
-    Option(
-        "servo_lag_s",
-        0.0,
-        "Delay of the simulated servos [s].",
-        ("sim.servo_lag_s",),
-        minimum=0.0,
-    ),
+    Option("servo_lag_s", 0.0, "Delay of the simulated servos [s].", ("sim.servo_lag_s",), minimum=0.0),
     Option(
         "quantise",
         True,
@@ -195,45 +177,44 @@ OPTIONS = (
         "Draw colours, light and camera poses anew for every episode.",
         ("sim.randomise_visuals",),
     ),
-    Option("namespace", "so101", "ROS namespace of the robot."),
+    Option(
+        "learner",
+        "local",
+        "Start the learner here, or find it on another machine: `hilrl up learner` there.",
+        choices=("local", "remote"),
+    ),
+    Option("moveit", False, "Plan the way home with MoveIt, where that is installed."),
+    Option(
+        "rviz",
+        False,
+        "Show the arm, its workspace and its cameras in RViz, where that is installed.",
+        may_change=True,
+    ),
+    ROBOT,
     Option(
         "params_file",
         "",
-        "A ROS parameter file laid over config/train.yaml; options and --set are laid over both.",
+        "A ROS parameter file laid over config/train.yaml (a real arm: config/arm.yaml); options and --set "
+        "are laid over both.",
     ),
 )
 
+BY_NAME = {option.name: option for option in OPTIONS}
+
 ARM_OPTIONS = (
-    Option(
-        "follower_port",
-        "/dev/so101_follower",
-        "The follower's board, as the udev rule names it.",
-        ("arm.port",),
-    ),
-    Option(
-        "follower_calibration",
-        "",
-        "Calibration of the follower, ours or LeRobot's JSON; empty: the one that `hilrl calibrate` made.",
-        ("arm.calibration_file",),
-    ),
+    FOLLOWER_PORT,
+    FOLLOWER_CALIBRATION,
     Option(
         "leader_port",
         "",
         "The leader's board, for example /dev/so101_leader; empty: there is no leader.",
         ("leader_arm.port",),
     ),
+    LEADER_CALIBRATION,
     Option(
-        "leader_calibration",
-        "",
-        "Calibration of the leader, in the same way.",
-        ("leader_arm.calibration_file",),
+        "emulated", False, "Drive both arms on emulated boards: no hardware, no ports, no calibration files."
     ),
-    Option(
-        "emulated",
-        False,
-        "Drive both arms on emulated boards: no hardware, no ports, no calibration files.",
-    ),
-    Option("namespace", "so101", "ROS namespace of the robot."),
+    ROBOT,
     Option(
         "params_file",
         "",
@@ -241,7 +222,22 @@ ARM_OPTIONS = (
     ),
 )
 
-BY_NAME = {option.name: option for option in OPTIONS}
+
+def _named(names: str) -> tuple[Option, ...]:
+    return tuple(BY_NAME[name] for name in names.split())
+
+
+TELEOP_OPTIONS = _named(
+    "sim task seed devices leader_port leader_calibration follower_port follower_calibration emulated "
+    "front_camera wrist_camera control_hz servo_lag_s quantise randomise_visuals moveit rviz robot "
+    "params_file"
+)
+"""Of an arm that a person drives."""
+A_PERSON_DRIVES = {"operator": "human", "lockstep": False, "reward": "operator"}
+"""What the other options are then."""
+
+LEARNER_OPTIONS = _named("task seed algorithm duration_s demonstrations device robot params_file")
+"""Of a learner alone."""
 
 
 def defaults(table: Sequence[Option] = OPTIONS) -> dict[str, Value]:
@@ -252,6 +248,10 @@ def defaults(table: Sequence[Option] = OPTIONS) -> dict[str, Value]:
 def checked(values: Mapping[str, Any]) -> dict[str, Value]:
     """All options of a run: `values` over the defaults. Raises ValueError naming the option at fault."""
     resolved = _resolved(OPTIONS, values)
+    if not resolved["sim"]:
+        _expect_fit_for_a_real_arm(resolved)
+    elif resolved["emulated"] and "leader" not in resolved["devices"]:
+        raise ValueError("emulated: a simulated arm has no board; add sim false, or devices leader")
     if resolved["operator"] == "human" and resolved["lockstep"]:
         raise ValueError("operator: a human needs real time; add lockstep false")
     if resolved["devices"] and resolved["operator"] != "human":
@@ -263,13 +263,36 @@ def checked(values: Mapping[str, Any]) -> dict[str, Value]:
     return resolved
 
 
+def _expect_fit_for_a_real_arm(resolved: Mapping[str, Any]) -> None:
+    got = {name: resolved[name] for name in ("operator", "lockstep", "reward")}
+    if got["operator"] != "human" or got["lockstep"] or got["reward"] == "sim":
+        text = ", ".join(f"{name} {str(value).lower()}" for name, value in got.items())
+        raise ValueError(
+            "sim: a real arm needs a person, real time and somebody who judges: operator human, lockstep "
+            f"false, reward classifier, rule or operator; got {text}"
+        )
+    if (got["reward"], resolved["reward_rule"]) == ("rule", "object_height"):
+        raise ValueError(
+            "reward_rule: object_height is known of a simulated object only; for a real arm expected "
+            "gripper_width or ee_pose"
+        )
+    for name in ("follower_port", "front_camera", "wrist_camera"):
+        if not resolved[name]:
+            raise ValueError(f"{name}: expected a device, got none")
+    _expect_a_board_each(resolved)
+
+
+def _expect_a_board_each(resolved: Mapping[str, Any]) -> None:
+    if resolved["follower_port"] == resolved["leader_port"]:
+        raise ValueError(f"leader_port: {resolved['leader_port']} is the follower's; each arm has its board")
+
+
 def checked_for_arm(values: Mapping[str, Any]) -> dict[str, Value]:
     """As `checked`, for the arms."""
     resolved = _resolved(ARM_OPTIONS, values)
     if not resolved["follower_port"]:
         raise ValueError("follower_port: expected a device, got none")
-    if resolved["follower_port"] == resolved["leader_port"]:
-        raise ValueError(f"leader_port: {resolved['leader_port']} is the follower's; each arm has its board")
+    _expect_a_board_each(resolved)
     return resolved
 
 

@@ -1,8 +1,9 @@
-"""`hilrl up record`: episodes of a simulated arm into a LeRobotDataset, a new one or one that exists."""
+"""`hilrl up record`: episodes of an arm into a LeRobotDataset, a new one or one that exists."""
 
 import json
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ from rclpy.node import Node as RosNode
 from rclpy.qos import QoSProfile
 from rich.console import Console
 
-from hilrl import graph, parameter_files
-from hilrl.graph import RECORDER, Node
+from hilrl import boards, graph, parameter_files
+from hilrl.arm_console import HELP
+from hilrl.arm_watch import beside_arms
+from hilrl.nodes import RECORDER, Node
 from hilrl.parameter_audit import ParameterAudit
 from hilrl.parameter_files import NodeParameters
 from hilrl.run_config import Assignment, new_config
 from hilrl.run_folder import RunFolder
-from hilrl.session import Ending, environment, run_graph
+from hilrl.session import Ending, Onlooker, environment, run_graph
 from hilrl.supervisor import Health
 from hilrl_control.settings import Settings
 from hilrl_interfaces.msg import Episode, StepAck
@@ -45,7 +48,7 @@ class RecordingWatch:
         self.episodes = 0
         """Of the dataset."""
         self._wanted, self._gives_up, self._console = wanted, gives_up, console
-        self._audit = ParameterAudit(node, nodes)
+        self._audit = ParameterAudit(node, [one for one in nodes if not one.looks_on])
         self._finished = False
         self._last_news = time.monotonic()
         robot = next(node.namespace for node in nodes if node.name == RECORDER.name)
@@ -93,32 +96,41 @@ def record(
     Raises ValueError for choices or a dataset that do not fit, NodeFailed if a node is gone for good.
     """
     config = new_config(choices, assignments)
+    options = config.options
     wanted = episodes_in(dataset) + episodes
-    nodes = recording(
-        config.options, config.parameters, dataset, wanted, task_text or TASK_TEXTS[config.options["task"]]
-    )
-    # Steps under way, and where their numbering goes on, belong to the dataset and move with it.
-    folder = RunFolder(dataset / RECORDING)
+    folder = folder_of(dataset)
     console = Console()
+    with folder.lock(), ExitStack() as resources:
+        connections = boards.parameters(options, folder, resources)
+        parameters = parameter_files.merged([config.parameters, connections])
+        nodes = recording(options, parameters, dataset, wanted, task_text)
 
-    def look(node: RosNode) -> RecordingWatch:
-        return RecordingWatch(node, nodes, wanted, config.options["operator"] == "scripted", console)
+        def look(node: RosNode) -> Onlooker:
+            watch = RecordingWatch(node, nodes, wanted, options["operator"] == "scripted", console)
+            return beside_arms(watch, node, nodes, console)
 
-    with folder.lock(), environment(folder) as env:
+        env = resources.enter_context(environment(folder))
         console.print(f"{dataset}: {wanted - episodes} episodes, {episodes} more to come", highlight=False)
-        if config.options["operator"] == "human":
+        if options["operator"] == "human":
             console.print(
                 f"Show it with `hilrl keyboard --dataset {dataset}` in another terminal.", highlight=False
             )
+        if not options["sim"]:
+            console.print(f"Here: {HELP}", highlight=False)
         ending = run_graph(nodes, folder, env, look)
     console.print(f"{dataset}: {episodes_in(dataset)} episodes   logs: {folder.log}", highlight=False)
     return 0 if ending is Ending.FINISHED else 130
 
 
+def folder_of(dataset: Path) -> RunFolder:
+    """Steps under way, and where their numbering goes on, belong to the dataset and move with it."""
+    return RunFolder(dataset / RECORDING)
+
+
 def recording(
     options: Mapping[str, Any], parameters: NodeParameters, dataset: Path, episodes: int, task_text: str
 ) -> list[Node]:
-    """The graph that records until `dataset` has `episodes`.
+    """The graph that records until `dataset` has `episodes`. No `task_text`: the usual one of the task.
 
     Raises ValueError, naming the field, where the dataset is of another kind.
     """
@@ -128,7 +140,7 @@ def recording(
     recorder = {
         "dataset": str(dataset.resolve()),
         "episodes": episodes,
-        "task_text": task_text,
+        "task_text": task_text or TASK_TEXTS[options["task"]],
         "cameras": list(schema.spec.cameras),
         "image_size": schema.spec.image_size[0],
         **schema.motion,

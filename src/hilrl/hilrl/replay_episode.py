@@ -1,14 +1,16 @@
-"""`hilrl up replay`: an episode of a dataset once more, through the controller of a simulated arm."""
+"""`hilrl up replay`: an episode of a dataset once more, through the controller of the arm."""
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from hilrl import graph, parameter_files
-from hilrl.graph import PLAYER, Node
+from hilrl import boards, graph, parameter_files
+from hilrl.arm_watch import beside_arms
+from hilrl.nodes import CONTROLLER, MUX, PLAYER, Node
 from hilrl.parameter_files import NodeParameters
 from hilrl.run_config import Assignment, new_config
 from hilrl.run_folder import RunFolder
@@ -47,11 +49,14 @@ def replay(dataset: Path, episode: int, choices: Mapping[str, Any], assignments:
     console = Console()
     result_file = folder.log / "replay_result.json"
     result_file.unlink(missing_ok=True)
-    nodes = replaying(config.options, config.parameters, dataset, episode, result_file)
     watch = ReplayWatch(result_file)
-    with folder.lock(), environment(folder) as env:
+    with folder.lock(), ExitStack() as resources:
+        connections = boards.parameters(config.options, folder, resources)
+        parameters = parameter_files.merged([config.parameters, connections])
+        nodes = replaying(config.options, parameters, dataset, episode, result_file)
+        env = resources.enter_context(environment(folder))
         console.print(f"{dataset}: episode {episode}", highlight=False)
-        ending = run_graph(nodes, folder, env, lambda node: watch)
+        ending = run_graph(nodes, folder, env, lambda node: beside_arms(watch, node, nodes, console))
     if ending is Ending.INTERRUPTED:
         return 130
     console.print(watch.result["words"], highlight=False, soft_wrap=True)
@@ -77,4 +82,4 @@ def replaying(
     }
     merged = parameter_files.merged([parameters, player])
     merged.get("intervention_mux", {}).pop("lockstep_devices", None)
-    return graph.with_clock([graph.SIM, graph.CONTROLLER, graph.MUX, PLAYER], options, merged)
+    return graph.with_clock([*graph.body(options), CONTROLLER, MUX, PLAYER], options, merged)

@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     collect.add_argument("--data", type=Path, required=True, help="folder of frames; one that exists grows")
     collect.add_argument("--episodes", type=int, help="default: 100; with --attach until Ctrl+C")
     collect.add_argument("--attach", action="store_true", help="watch a graph that runs")
-    collect.add_argument("--namespace", default="so101", help="of the robot; default: %(default)s")
+    collect.add_argument("--robot", default="so101", help="its name; default: %(default)s")
     collect.add_argument(
         "--positive-s",
         type=float,
@@ -107,12 +107,12 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def collection(
-    task: str, seed: int, namespace: str, collector: Mapping[str, Any], assignments: list
+    task: str, seed: int, robot: str, collector: Mapping[str, Any], assignments: list
 ) -> list[Node]:
     """The graph that collects by itself: simulation, operator, and the collector in the actor's place."""
     own = [item for item in assignments if item[0] == COLLECTOR.name]
     others = [item for item in assignments if item[0] != COLLECTOR.name]
-    config = new_config({"task": task, "seed": seed, "namespace": namespace}, others)
+    config = new_config({"task": task, "seed": seed, "robot": robot}, others)
     mine = {name: value for _, name, value in own}
     chosen: parameter_files.NodeParameters = {
         # The operator proposes to the collector, which decides.
@@ -128,7 +128,7 @@ def collection(
     }
     parameters = parameter_files.merged([config.parameters, chosen])
     parameters["intervention_mux"].pop("lockstep_devices", None)
-    placed = graph.placed([*graph.ROBOT, graph.OPERATOR, COLLECTOR], config.options["namespace"], parameters)
+    placed = graph.placed([*graph.ROBOT, graph.OPERATOR, COLLECTOR], config.options["robot"], parameters)
     return [replace(node, respawn=False) for node in placed]
 
 
@@ -145,11 +145,11 @@ def _collect(chosen: argparse.Namespace) -> int:
             if node != COLLECTOR.name:
                 raise ValueError(f"--set {node}.{name}: with --attach only {COLLECTOR.name} is started")
             parameters[name] = value
-        nodes = graph.placed([COLLECTOR], chosen.namespace, {COLLECTOR.name: parameters})
+        nodes = graph.placed([COLLECTOR], chosen.robot, {COLLECTOR.name: parameters})
     else:
         wanted = chosen.episodes or 100
         collector = {"data_dir": str(data)}
-        nodes = collection(chosen.task, chosen.seed, chosen.namespace, collector, assignments)
+        nodes = collection(chosen.task, chosen.seed, chosen.robot, collector, assignments)
     console = Console()
     folder = RunFolder(data / ".collection")
     folder.path.mkdir(parents=True, exist_ok=True)

@@ -35,7 +35,8 @@ def new_config(choices: Mapping[str, Any], assignments: Sequence[Assignment]) ->
     """Resolve a new run: config files, options and `--set`. Raises ValueError naming what is wrong."""
     chosen = options.checked(choices)
     share = Path(get_package_share_directory("hilrl"))
-    layers = [parameter_files.load(share / "config" / name) for name in ("train.yaml", "teleop.yaml")]
+    files = ("train.yaml" if chosen["sim"] else "arm.yaml", "teleop.yaml")
+    layers = [parameter_files.load(share / "config" / name) for name in files]
     if chosen["params_file"]:
         layers.append(parameter_files.load(Path(chosen["params_file"])))
     layers.append(as_parameters(assignments))

@@ -24,7 +24,7 @@ from circus.watcher import Watcher
 from tornado.ioloop import IOLoop
 
 from hilrl import parameter_files
-from hilrl.graph import Node
+from hilrl.graph import Node, parameters_by_name
 
 GUARD = Path(__file__).with_name("guard.py")
 RESPAWN_DELAY_S = 1.0
@@ -79,8 +79,10 @@ def grace_s(node: Node) -> float:
 def ros_arguments(node: Node, parameter_file: Path) -> list[str]:
     """Command-line arguments: the node's own, then those that give it its names and parameters."""
     arguments = [*node.arguments, "--ros-args"]
-    arguments += ["-r", f"__node:={node.name}", "-r", f"__ns:={node.namespace}"]
-    for source, target in node.remappings:
+    # Nodes that share a process keep the names that they have.
+    arguments += [] if node.components else ["-r", f"__node:={node.name}"]
+    arguments += ["-r", f"__ns:={node.namespace}"]
+    for source, target in node.process_remappings:
         arguments += ["-r", f"{source}:={target}"]
     return [*arguments, "--params-file", str(parameter_file)]
 
@@ -95,7 +97,7 @@ class Supervisor:
         logging.getLogger("circus").setLevel(logging.CRITICAL)
         logging.getLogger("tornado.application").addFilter(_not_a_conflict)
         log.mkdir(parents=True, exist_ok=True)
-        parameter_file.write_text(parameter_files.dump({n.fully_qualified_name: n.parameters for n in nodes}))
+        parameter_file.write_text(parameter_files.dump(parameters_by_name(nodes)))
         self.log = log
         self.nodes = {node.name: node for node in nodes}
         self.health = {node.name: Health() for node in nodes}
@@ -160,6 +162,8 @@ class Supervisor:
 
     def _judge(self, name: str, health: Health) -> None:
         recent = time.monotonic() - health.deaths[0] < CRASH_WINDOW_S
+        if self.nodes[name].looks_on:
+            return
         if not self.nodes[name].respawn or health.exit_code == BAD_CONFIGURATION:
             reason = f"ended ({_exit_text(health.exit_code)}) and is not started again"
         elif len(health.deaths) == CRASHES and recent:

@@ -1,22 +1,30 @@
-"""`hilrl up train`: begin a run or go on with one, follow it to its end, draw its plots."""
+"""`hilrl up train`: begin a run or go on with one, follow it to its end, draw its plots.
+
+`hilrl up learner` is the half of it that computes, for arms on other machines.
+"""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from rclpy.node import Node as RosNode
 from rclpy.qos import QoSProfile
 from rich.console import Console
 
-from hilrl import graph
+from hilrl import boards, graph
+from hilrl.arm_console import HELP
+from hilrl.arm_watch import beside_arms
 from hilrl.episodes import EpisodeLog, of_kind
+from hilrl.nodes import Node
 from hilrl.parameter_audit import ParameterAudit
 from hilrl.parameter_files import NodeParameters, merged
 from hilrl.progress import RECENT, Progress, clock
 from hilrl.run_config import Assignment, RunConfig, default_name, new_config, resumed_config
 from hilrl.run_folder import RunFolder
-from hilrl.session import Ending, environment, run_graph
+from hilrl.session import Ending, Onlooker, environment, run_graph
 from hilrl.supervisor import Health
 from hilrl.view import View
 from hilrl_interfaces.msg import Episode, LearnerMetrics, StepAck
@@ -34,7 +42,7 @@ class TrainingWatch:
         self,
         node: RosNode,
         view: View,
-        namespace: str,
+        robot: str,
         audit: ParameterAudit,
         on_parameters: Callable[[NodeParameters], None],
     ) -> None:
@@ -43,12 +51,11 @@ class TrainingWatch:
         self._view, self._audit, self._on_parameters = view, audit, on_parameters
         self._progress = view.progress
         self._finished_at: float | None = None
-        robot = "/" + namespace.strip("/")
         for message_type, topic, depth, take in (
             # Only the newest heartbeat matters; every episode does.
             (StepAck, "/learner/ack", 1, self._progress.on_ack),
             (LearnerMetrics, "/learner/metrics", 1, self._progress.on_metrics),
-            (Episode, f"{robot}/episode", 100, self._progress.on_episode),
+            (Episode, f"/{robot.strip('/')}/episode", 100, self._progress.on_episode),
         ):
             node.create_subscription(message_type, topic, self._counted(take), QoSProfile(depth=depth))
 
@@ -84,30 +91,52 @@ def train(name: str | None, choices: Mapping[str, Any], assignments: Sequence[As
 
     Raises ValueError for bad choices, NodeFailed if a node is gone for good.
     """
+    return _run(name, choices, assignments, graph.train)
+
+
+def learn(name: str | None, choices: Mapping[str, Any], assignments: Sequence[Assignment]) -> tuple[str, int]:
+    """As `train`, with the learner alone."""
+    return _run(name, choices, assignments, graph.learn)
+
+
+def _run(
+    name: str | None,
+    choices: Mapping[str, Any],
+    assignments: Sequence[Assignment],
+    make_graph: Callable[[Mapping[str, Any], NodeParameters, Path], list[Node]],
+) -> tuple[str, int]:
     folder, config, resumed = prepare(name, choices, assignments)
     console = Console()
-    with folder.lock():
+    options = config.options
+    with folder.lock(), ExitStack() as resources:
         folder.store(config)
         log = EpisodeLog(folder.episodes)
-        view = View(Progress(log, config.options["operator"] == "scripted"), console)
-        nodes = graph.train(config.options, config.parameters, folder.path)
+        view = View(Progress(log, options["operator"] == "scripted"), console)
+        alone = make_graph is graph.learn
+        connections = {} if alone else boards.parameters(options, folder, resources)
+        nodes = make_graph(options, merged([config.parameters, connections]), folder.path)
 
         def keep(parameters: NodeParameters) -> None:
             folder.store(replace(config, parameters=merged([config.parameters, parameters])))
 
-        def look(node: RosNode) -> TrainingWatch:
-            audit = ParameterAudit(node, nodes)
-            return TrainingWatch(node, view, config.options["namespace"], audit, keep)
+        def look(node: RosNode) -> Onlooker:
+            audit = ParameterAudit(node, [one for one in nodes if not one.looks_on])
+            watch = TrainingWatch(node, view, options["robot"], audit, keep)
+            return beside_arms(watch, node, nodes, console)
 
-        with environment(folder) as env:
-            console.print(_greeting(folder, config, resumed, env), highlight=False, soft_wrap=True)
-            with view:
-                ending = run_graph(nodes, folder, env, look)
-            lasted = clock(log.elapsed_s)
+        # Halves of a graph meet in a domain that both know: that of the shell.
+        env = resources.enter_context(
+            environment(folder, own_domain=not alone and options["learner"] == "local")
+        )
+        greeting = _learner_greeting if alone else _greeting
+        console.print(greeting(folder, config, resumed, env), highlight=False, soft_wrap=True)
+        with view:
+            ending = run_graph(nodes, folder, env, look)
+        lasted = clock(log.elapsed_s)
         log.close()
         from hilrl import plots  # not before: matplotlib would delay the first line by a second
 
-        plots.draw(folder, config.options["operator"])
+        plots.draw(folder, options["operator"])
     console.print(_farewell(folder, view.progress, ending, lasted), highlight=False, soft_wrap=True)
     return folder.reference, 0 if ending is Ending.FINISHED else 130
 
@@ -132,20 +161,42 @@ def _greeting(folder: RunFolder, config: RunConfig, resumed: bool, env: Mapping[
         [] if options["operator"] == "scripted" else ["Take over with `hilrl keyboard` in another terminal."]
     )
     pace = "as fast as this machine allows" if options["lockstep"] else "in real time"
+    body = "a simulated SO-101" if options["sim"] else f"the SO-101 on {options['follower_port']}"
+    if options["emulated"] and not options["sim"]:
+        body = "an emulated SO-101"
     return "\n".join(
         [
-            f"{'Going on with' if resumed else 'Begin'} run {folder.name}: a simulated SO-101 learns to "
+            f"{'Going on with' if resumed else 'Begin'} run {folder.name}: {body} learns to "
             f"{goal}, {pace}, for {clock(options['duration_s'])} min.",
             f"{operator} it {options['demonstrations']} times, the policy pre-trains on that, then "
             "practises; the operator takes over when it gets stuck. Every step trains it.",
             *keyboard,
+            *([] if options["sim"] else [f"Here: {HELP}"]),
+            *(["The learner is elsewhere: `hilrl up learner`."] if options["learner"] == "remote" else []),
             f"Files: {folder.path} (a log per node in log/). Ctrl+C ends it; "
             f"`hilrl up train --run {folder.reference}` goes on.",
-            f"Look inside from another terminal: export ROS_DOMAIN_ID={env['ROS_DOMAIN_ID']} "
-            f"ROS_AUTOMATIC_DISCOVERY_RANGE={env['ROS_AUTOMATIC_DISCOVERY_RANGE']}",
+            _where(env),
             "",
         ]
     )
+
+
+def _learner_greeting(folder: RunFolder, config: RunConfig, resumed: bool, env: Mapping[str, str]) -> str:
+    return "\n".join(
+        [
+            f"{'Going on with' if resumed else 'Begin'} run {folder.name}: a learner on "
+            f"{config.options['device']} for arms elsewhere, `hilrl up train --learner remote` there.",
+            f"Files: {folder.path}. Ctrl+C ends it; `hilrl up learner --run {folder.reference}` goes on.",
+            _where(env),
+            "",
+        ]
+    )
+
+
+def _where(env: Mapping[str, str]) -> str:
+    names = ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE")
+    settings = " ".join(f"{name}={env.get(name, '0')}" for name in names)
+    return f"Look inside from another terminal: export {settings}"
 
 
 def _farewell(folder: RunFolder, progress: Progress, ending: Ending, lasted: str) -> str:
