@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hilrl import parameter_files, viewers
+from hilrl.composition import composed
 from hilrl.nodes import (
     ACTOR,
     ARM,
@@ -186,10 +187,11 @@ def with_clock(nodes: Sequence[Node], options: Mapping[str, Any], parameters: No
     clock = {node.name: {"use_sim_time": True} for node in nodes if node.use_sim_time and on_sim_time}
     placed_nodes = placed(nodes, options["robot"], parameter_files.merged([clock, parameters]))
     can_wait = [node.looks_on or node.in_namespace == options["lockstep"] for node in nodes]
-    return [
+    processes = [
         replace(node, niceness=GIVES_WAY if waits else 0)
         for node, waits in zip(placed_nodes, can_wait, strict=True)
     ]
+    return composed(processes) if options["composed"] else processes
 
 
 def placed(nodes: Sequence[Node], robot: str, parameters: NodeParameters) -> list[Node]:

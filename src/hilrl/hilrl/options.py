@@ -183,6 +183,13 @@ OPTIONS = (
         "Start the learner here, or find it on another machine: `hilrl up learner` there.",
         choices=("local", "remote"),
     ),
+    Option(
+        "composed",
+        False,
+        "Crops, controller, mux and actor in one process: less work and delay between camera and arm, but a "
+        "fault in one ends all.",
+        may_change=True,
+    ),
     Option("moveit", False, "Plan the way home with MoveIt, where that is installed."),
     Option(
         "rviz",
@@ -229,8 +236,8 @@ def _named(names: str) -> tuple[Option, ...]:
 
 TELEOP_OPTIONS = _named(
     "sim task seed devices leader_port leader_calibration follower_port follower_calibration emulated "
-    "front_camera wrist_camera control_hz servo_lag_s quantise randomise_visuals moveit rviz robot "
-    "params_file"
+    "front_camera wrist_camera control_hz servo_lag_s quantise randomise_visuals composed moveit rviz "
+    "robot params_file"
 )
 """Of an arm that a person drives."""
 A_PERSON_DRIVES = {"operator": "human", "lockstep": False, "reward": "operator"}
