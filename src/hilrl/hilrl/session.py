@@ -73,23 +73,27 @@ def environment(run: RunFolder, own_domain: bool = True) -> Iterator[dict[str, s
         }
 
 
-def attach(where: Path | None = None) -> None:
+def attach(where: Path | None = None) -> RunFolder | None:
     """Set up this process, and what it starts, for a graph that runs on this machine.
 
     `where`: the folder that the graph keeps its files in; by default that of the run started last. Where the
-    shell names a ROS domain, that is taken. Raises ValueError where nothing runs in `where`.
+    shell names a ROS domain, that is taken. Returns the folder of the graph, None where that is not known.
+    Raises ValueError where nothing runs in `where`.
     """
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    if "ROS_DOMAIN_ID" in os.environ:
-        return
     folders = [RunFolder(where)] if where else [RunFolder(path) for path in RUNS.glob("*")]
     # The file of a graph that was killed stays behind, and its domain may be another arm's by now.
     running = [folder for folder in folders if folder.domain.exists() and folder.is_in_use]
-    if running:
-        newest = max(running, key=lambda folder: folder.domain.stat().st_mtime)
-        os.environ["ROS_DOMAIN_ID"] = newest.domain.read_text()
-    elif where:
+    given = os.environ.get("ROS_DOMAIN_ID")
+    if given is not None:
+        running = [folder for folder in running if folder.domain.read_text() == given]
+    elif where and not running:
         raise ValueError(f"{where}: expected a graph that runs, there is none")
+    if not running:
+        return None
+    newest = max(running, key=lambda folder: folder.domain.stat().st_mtime)
+    os.environ["ROS_DOMAIN_ID"] = newest.domain.read_text()
+    return newest
 
 
 def run_graph(

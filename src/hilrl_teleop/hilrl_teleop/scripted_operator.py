@@ -47,7 +47,7 @@ class ScriptedOperator:
         self._task = task
         self._seed = seed
         self._period_ns = SECOND_NS / control_hz
-        self._step_m = step_m
+        self.step_m = step_m
         self._recent: deque[bool] = deque(maxlen=RECENT_EPISODES)
         self._kind: Kind | None = None
         self._answer: Action | None = None
@@ -62,7 +62,7 @@ class ScriptedOperator:
         """An episode begins with the next tick that is newer than all before."""
         self._kind = Kind(kind)
         rng = np.random.default_rng([self._seed, episode])
-        self._expert = Expert(self._task, rng, self.noise, self._step_m)
+        self._expert = Expert(self._task, rng, self.noise, self.step_m)
         self._mood = np.random.default_rng([self._seed, episode, 1])
         self._answer = None
         self._begin_ns: int | None = None

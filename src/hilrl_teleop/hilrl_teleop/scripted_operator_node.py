@@ -24,7 +24,11 @@ PARAMETERS = (
     Parameter("takeover_steps", 12, "steps until it lets go again", 1, 1_000_000),
     Parameter("control_hz", 10.0, "steps per second of the arm's time [Hz]", 0.1, 1000.0, read_only=True),
     Parameter(
-        "step_m", 0.02, "step_m of ee_controller: how far a delta of 1 goes [m]", 0.001, 0.1, read_only=True
+        "step_m",
+        0.02,
+        "step_m of ee_controller, from the next episode on: how far a delta of 1 goes [m]",
+        0.001,
+        0.1,
     ),
 )
 
@@ -50,7 +54,7 @@ class ScriptedOperatorNode(Node):
         self.diagnostics.expect("sim/ground_truth", "is the simulator running?")
 
     def _retune(self, values: Mapping[str, Any]) -> None:
-        self._operator.noise = values["noise"]
+        self._operator.noise, self._operator.step_m = values["noise"], values["step_m"]
         self._operator.no_progress_steps = values["no_progress_steps"]
         self._operator.takeover_steps = values["takeover_steps"]
 
