@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hilrl_control.arm_motion import step_towards
-from hilrl_control.collision import CollisionModel
 from hilrl_control.ee_state import FOLLOWING, STAY, Command, State, action_problem, timing_problem
 from hilrl_control.ee_target import EeTarget, Flags
-from hilrl_control.home_path import HomePlanner
-from hilrl_control.homing import Homing
+from hilrl_control.home_path import HomePath, HomeQuestion
+from hilrl_control.homing import AT_HOME_RAD, Homing
 from hilrl_control.inverse_kinematics import InverseKinematics
 from hilrl_control.joint_motion import bounded_step, jaw_target, six_numbers, speeds_for, travelled_too_far
 from hilrl_control.kinematics import Array, Kinematics, rotation_from
@@ -36,8 +35,6 @@ class EeControl:
         """Why the newest action was refused; empty when it was served."""
         self._kinematics = kinematics
         self._inverse = InverseKinematics(kinematics)
-        self.planner = HomePlanner(kinematics, self._inverse, CollisionModel(kinematics, settings.table_z_m))
-        """Of the way home."""
         self._forget()
 
     def _forget(self) -> None:
@@ -57,6 +54,8 @@ class EeControl:
         self._heard_ns: int | None = None
         self._sent_ns: int | None = None
         self._moved_ns: int | None = None
+        self._asked: HomeQuestion | None = None
+        """For a way home; the answer is still to come."""
         self._homing: Homing | None = None
         self._flags = Flags()
         self._holding, self._status = True, "holding: waiting for the first action"
@@ -141,7 +140,7 @@ class EeControl:
             self._hold(f"holding: {reason}")
             return self._answer_with(stamp_ns, now_ns, self._goals())
 
-        self.refusal = ""
+        self.refusal, self._asked = "", None
         travel = self.settings.joint_speeds * self._elapsed_s(now_ns)
         commanded = None if self._command is None else self._kinematics.forward(self._command)
         if self._silent(now_ns) or commanded is None:
@@ -195,11 +194,8 @@ class EeControl:
             return None
         return self._command_at(now_ns, now_ns, self._command)
 
-    def go_home(self, now_ns: int) -> str:
-        """Start moving to `home_joints`, step by step with `tick`; returns why not, or an empty string.
-
-        The way is planned at once, in some milliseconds. Actions are refused on the way.
-        """
+    def ask_home(self, now_ns: int) -> HomeQuestion | str:
+        """What a planner has to answer before the arm can `set_out`, or why it cannot. Changes nothing."""
         if self.settings.lockstep:
             return "go_home: not in lockstep, where time stands still without actions; reset the simulation"
         if self._state is None:
@@ -207,12 +203,26 @@ class EeControl:
         if reason := self._blind(now_ns):
             return f"go_home: {reason}"
         start = self._goals() if self._engaged else self._standing()
-        path = self.planner.plan(start, float(self._within_limits(self._q)[5]), self.settings)
-        if isinstance(path, str):
-            return f"go_home: {path}"
-        self._command, self._answer = start, None
-        self._homing = Homing.along(path, start, now_ns, self.settings)
-        self._target = EeTarget.at(self._kinematics.forward(path.waypoints[-1]))
+        self._asked = HomeQuestion(start, self._within_limits(self._q), self.settings)
+        return self._asked
+
+    def set_out(self, question: HomeQuestion, answer: HomePath | str, now_ns: int) -> str:
+        """Go that way, step by step with `tick`; returns why not, or an empty string.
+
+        An action, new settings or whatever moved the arm since calls it off. Actions are refused on the way.
+        """
+        asked, self._asked = self._asked, None
+        if isinstance(answer, str):
+            return f"go_home: {answer}"
+        if reason := self._blind(now_ns):
+            return f"go_home: {reason}"
+        away, was_away = np.abs(self._q - question.start), np.abs(question.measured - question.start)
+        is_moved = bool((away[:5] > was_away[:5] + AT_HOME_RAD).any())
+        if asked is not question or self.settings is not question.settings or is_moved:
+            return "go_home: called off, the arm or its settings changed while the way was planned"
+        self._command, self._answer = question.start, None
+        self._homing = Homing.along(answer, question.start, now_ns, self.settings)
+        self._target = EeTarget.at(self._kinematics.forward(answer.waypoints[-1]))
         self._engaged, self._flags = False, Flags()
         self._holding, self._status = False, "going home"
         return ""
@@ -269,7 +279,7 @@ class EeControl:
 
     def _release(self, status: str) -> None:
         """Send nothing more until an action comes, and start from the measured pose then."""
-        self._command, self._engaged, self._homing = None, False, None
+        self._command, self._engaged, self._homing, self._asked = None, False, None, None
         self._answer = None  # a repeat must not bring the old goals back
         self._hold(status)
 

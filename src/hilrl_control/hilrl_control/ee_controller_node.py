@@ -5,16 +5,22 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
-from hilrl_control import messages
+from hilrl_control import messages, moveit_process
+from hilrl_control.collision import CollisionModel
 from hilrl_control.ee_control import EeControl
 from hilrl_control.ee_state import Command, State
+from hilrl_control.home_path import HomePlanner, Planner
+from hilrl_control.inverse_kinematics import InverseKinematics
 from hilrl_control.kinematics import Kinematics, installed_urdf
 from hilrl_control.markers import workspace_markers
+from hilrl_control.moveit_planner import MoveItPlanner, expect_moveit
+from hilrl_control.planning_thread import PlanningThread
 from hilrl_control.settings import Settings, settings_from, settings_problem
 from hilrl_interfaces.msg import EeAction, EeState
 from hilrl_ros import qos, stamps
@@ -86,6 +92,13 @@ def parameter_table() -> list[Parameter]:
             0.0,
             0.05,
         ),
+        Parameter(
+            "planner",
+            "own",
+            "who finds the way home: own, or moveit, whose ways are checked for the clearance too",
+            choices=("own", "moveit"),
+            read_only=True,
+        ),
     ]
 
 
@@ -99,6 +112,7 @@ class EeController(Node):
         params = Parameters(self, parameter_table(), self._check, self._apply)
         assert self._kinematics is not None
         self._control = EeControl(self._kinematics, settings_from(params.values))
+        self._planning = PlanningThread(lambda: self._new_planner(params["planner"]))
         self._lockstep: bool = params["lockstep"]
         self._state: State | None = None
         self._shown: tuple[Any, ...] = ()
@@ -107,7 +121,9 @@ class EeController(Node):
         self._commands = self.create_publisher(JointState, "joint_commands", qos.ACTIONS)
         self._states = self.create_publisher(EeState, "ee_state", qos.JOINT_STATES)
         self._markers = self.create_publisher(MarkerArray, "~/workspace_markers", qos.LATCHED)
-        self.create_service(Trigger, "~/go_home", self._on_go_home)
+        # Its own group: while it waits for a way home the rest of the node goes on.
+        waiting = MutuallyExclusiveCallbackGroup()
+        self.create_service(Trigger, "~/go_home", self._on_go_home, callback_group=waiting)
         self.create_subscription(JointState, "joint_states", self._on_joint_states, qos.JOINT_STATES)
         self.create_subscription(EeAction, "action", self._on_action, qos.ACTIONS)
         # Drawing must not cost the control loop anything, so it has its own pace, and wall time.
@@ -117,6 +133,17 @@ class EeController(Node):
         self.diagnostics.expect("joint_states", "is the arm's driver, or the simulator, running?")
         self.diagnostics.ask(self._diagnose)
         self._draw()
+
+    def _new_planner(self, name: str) -> Planner:
+        assert self._kinematics is not None
+        # Its own of everything: it plans in another thread.
+        kinematics = Kinematics(self._kinematics.path)
+        collision = CollisionModel(kinematics, self._control.settings.table_z_m)
+        own = HomePlanner(kinematics, InverseKinematics(kinematics), collision)
+        if name == "own":
+            return own
+        expect_moveit()
+        return MoveItPlanner(own, kinematics.urdf, self.get_namespace(), moveit_process.serve)
 
     def _diagnose(self, report: Report) -> None:
         if self._state is not None:
@@ -157,8 +184,14 @@ class EeController(Node):
     def _on_tick(self) -> None:
         self._send(self._control.tick(self._now_ns()))
 
-    def _on_go_home(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        reason = self._control.go_home(self._now_ns())
+    async def _on_go_home(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Answered when the arm sets out; it is held until then."""
+        question = self._control.ask_home(self._now_ns())
+        if isinstance(question, str):
+            reason = question
+        else:
+            answer = await self._planning.plan(question)
+            reason = self._control.set_out(question, answer, self._now_ns())
         response.success, response.message = not reason, reason or "going home"
         return response
 
@@ -175,6 +208,10 @@ class EeController(Node):
         if shown != self._shown:
             self._shown = shown
             self._markers.publish(workspace_markers(workspace, state))
+
+    def close(self) -> None:
+        """End the planner."""
+        self._planning.close()
 
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)

@@ -6,6 +6,7 @@ one that dips: along the straight line in joint space a low TCP may sink by 3 cm
 
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -26,9 +27,9 @@ ESCAPE_STEP_RAD, ESCAPE_STEPS = 0.05, 12
 ESCAPES = 24
 """Directions tried at random where the arm starts too near to something."""
 EVALUATIONS = 1500
-"""Poses looked at before it is given up, about 0.25 s."""
-PLANNING_S = 0.25
-"""Longest that planning may hold up whoever asked [s]."""
+"""Poses looked at before it is given up, about 0.2 s."""
+PLANNING_S = 1.5
+"""Longest that whoever asked is kept waiting [s]; an actor asks again after 2 s."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,29 @@ class HomePath:
     waypoints: list[Array]
     """Each shape (5,) [rad]."""
     kind: str
-    """How it was found: straight, rise or search."""
+    """How it was found: straight, rise, search, or by MoveIt."""
+
+
+@dataclass(frozen=True)
+class HomeQuestion:
+    """Where a way home begins, and what bounds it."""
+
+    start: Array
+    """Goals, shape (6,) [rad]."""
+    measured: Array
+    """Where the arm was, shape (6,) [rad]. Whatever the jaws hold may slip: the way must be free with the jaw
+    at its goal and where it was measured."""
+    settings: Settings
+
+
+class Planner(Protocol):
+    """Finds ways home. One instance belongs to one thread."""
+
+    def plan(self, question: HomeQuestion) -> HomePath | str:
+        """The way, or why there is none."""
+
+    def close(self) -> None:
+        """Give up what is being planned, and end what was started."""
 
 
 class HomePlanner:
@@ -49,17 +72,9 @@ class HomePlanner:
         self.limit_s = PLANNING_S
         """Of wall time for one plan."""
 
-    def plan(self, start: Array, measured_jaw: float, settings: Settings) -> HomePath | str:
-        """The way from `start`, shape (6,) [rad], or why there is none.
-
-        Whatever the jaws hold may slip: the way is free with the jaw at its goal and where it was measured.
-        """
-        self._collision.table_z_m = settings.table_z_m
-        jaws = [float(start[5])]
-        if abs(measured_jaw - jaws[0]) > SAME_JAW_RAD:
-            jaws.append(measured_jaw)
-        most, until_s = self._collision.evaluations + EVALUATIONS, time.monotonic() + self.limit_s
-        way = _Way(self._collision, settings.clearance_m, jaws, most, until_s)
+    def plan(self, question: HomeQuestion) -> HomePath | str:
+        """See `Planner.plan`."""
+        start, settings, way = question.start, question.settings, self._way(question)
         home = np.array(settings.home_joints)
         if reason := self._home_problem(home, way):
             return reason
@@ -74,6 +89,31 @@ class HomePlanner:
         except SearchEnded:
             return f"found no free way home in time, {self._collision.nearest(start)}"
         return f"found no free way home, {self._collision.nearest(start)}; move the arm away from there"
+
+    def checked(self, question: HomeQuestion, waypoints: list[Array], kind: str) -> HomePath | str:
+        """The way that another planner proposes, each waypoint of shape (5,) [rad], or why it is none."""
+        home, way = np.array(question.settings.home_joints), self._way(question)
+        if reason := self._home_problem(home, way):
+            return reason
+        path = HomePath([*waypoints, home[:5]], kind)
+        try:
+            if way.is_free([question.start[:5], *path.waypoints]):
+                return path
+        except SearchEnded:
+            return "a way home was proposed, but not looked at in time"
+        return f"a way home was proposed that does not keep {1000 * way.clearance_m:.1f} mm of clearance"
+
+    def close(self) -> None:
+        """Nothing was started; a plan ends by itself."""
+
+    def _way(self, question: HomeQuestion) -> "_Way":
+        settings, jaws = question.settings, [float(question.start[5])]
+        self._collision.table_z_m = settings.table_z_m
+        measured_jaw = float(question.measured[5])
+        if abs(measured_jaw - jaws[0]) > SAME_JAW_RAD:
+            jaws.append(measured_jaw)
+        most, until_s = self._collision.evaluations + EVALUATIONS, time.monotonic() + self.limit_s
+        return _Way(self._collision, settings.clearance_m, jaws, most, until_s)
 
     def _home_problem(self, home: Array, way: "_Way") -> str:
         """Why the arm cannot be at home with its jaw on its way to where it belongs there, or ''."""

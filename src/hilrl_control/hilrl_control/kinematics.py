@@ -48,7 +48,7 @@ class Kinematics:
 
         Raises ValueError, naming the file, where it cannot be read or lacks a joint or the TCP frame.
         """
-        path = Path(urdf_path)
+        self.path = path = Path(urdf_path)
         if not path.is_file():
             raise ValueError(f"urdf: expected a URDF or xacro file, found none at {path}")
         try:

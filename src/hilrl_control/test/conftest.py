@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 import xacro
 
+from hilrl_control.collision import CollisionModel
 from hilrl_control.ee_control import EeControl
+from hilrl_control.home_path import HomePlanner
+from hilrl_control.inverse_kinematics import InverseKinematics
 from hilrl_control.kinematics import Kinematics
 from hilrl_control.settings import Settings
 from hilrl_ros.testing import namespace, probe, start_node
@@ -58,7 +61,12 @@ class Arm:
     def __init__(self, kinematics, q=HOME, follows=0.6, **settings):
         settings = {"lockstep": True, **settings}
         self.control = EeControl(kinematics, dataclasses.replace(Settings.default(), **settings))
-        self.control.planner.limit_s = math.inf  # on a busy machine too
+        self.planner = HomePlanner(
+            kinematics,
+            InverseKinematics(kinematics),
+            CollisionModel(kinematics, Settings.default().table_z_m),
+        )
+        self.planner.limit_s = math.inf  # on a busy machine too
         self.kinematics = kinematics
         self.q = np.array(q, float)
         self.follows = follows
@@ -92,6 +100,13 @@ class Arm:
         command = self.control.tick(self.now_ns)
         self.take(command)
         return command
+
+    def go_home(self):
+        """Ask for the way and set out at once; why not, or ''."""
+        question = self.control.ask_home(self.now_ns)
+        if isinstance(question, str):
+            return question
+        return self.control.set_out(question, self.planner.plan(question), self.now_ns)
 
     def tcp(self, q=None):
         return self.kinematics.forward(self.q if q is None else q).position

@@ -15,7 +15,7 @@ STILL = (0, 0, 0, 0, 0)
 
 def go(arm, ticks=150):
     arm.observe()
-    assert arm.control.go_home(arm.now_ns) == ""
+    assert arm.go_home() == ""
     for _ in range(ticks):
         arm.tick()
         if arm.observe().status.startswith("holding"):
@@ -53,7 +53,7 @@ def test_the_jaws_open_only_once_the_arm_is_home(new_arm):
 def test_actions_are_refused_on_the_way_and_served_from_home(new_arm):
     arm = new_arm([0.3, 0.2, 0.2, 1.0, 0.0, 0.0], lockstep=False)
     arm.observe()
-    arm.control.go_home(arm.now_ns)
+    arm.go_home()
     arm.tick()
     assert arm.observe().status == "going home" and not arm.observe().holding
     assert arm.control.act(arm.now_ns, STILL, 0) is None
@@ -73,19 +73,19 @@ def test_a_blocked_arm_is_waited_for_and_given_up_on(new_arm):
 
 def test_going_home_needs_to_know_where_the_arm_is(new_arm):
     arm = new_arm(lockstep=False)
-    assert arm.control.go_home(arm.now_ns) == "go_home: no joint_states yet"
+    assert arm.go_home() == "go_home: no joint_states yet"
     arm.observe()
-    assert "go_home: joint_states: expected a stamp within" in arm.control.go_home(arm.now_ns + 10**9)
+    assert "go_home: joint_states: expected a stamp within" in arm.control.ask_home(arm.now_ns + 10**9)
     assert arm.tick() is None
     locked = new_arm()
     locked.observe()
-    assert locked.control.go_home(locked.now_ns).startswith("go_home: not in lockstep")
+    assert locked.go_home().startswith("go_home: not in lockstep")
 
 
 def test_stale_joint_states_end_the_way_home(new_arm):
     arm = new_arm([0.9, 0.2, 0.2, 1.0, 0.0, 0.0], lockstep=False)
     arm.observe()
-    arm.control.go_home(arm.now_ns)
+    arm.go_home()
     assert arm.tick() is not None
     assert arm.control.tick(arm.now_ns + 10**9) is None
     assert arm.tick() is None
@@ -134,3 +134,48 @@ def test_a_blocked_arm_does_not_lose_waypoints(new_arm):
         q = goals
     assert any((pose == bend).all() for pose in visited)
     np.testing.assert_array_equal(goals, HOME)
+
+
+def test_the_arm_is_held_while_its_way_is_planned(new_arm):
+    arm = new_arm([0.3, 0.2, 0.2, 1.0, 0.0, 0.0], lockstep=False)
+    held = arm.act(STILL)
+    question = arm.control.ask_home(arm.now_ns)
+    for _ in range(20):
+        np.testing.assert_array_equal(arm.tick().position, held.position)
+    assert arm.observe().holding
+    assert arm.control.set_out(question, arm.planner.plan(question), arm.now_ns) == ""
+    arm.tick()
+    assert arm.observe().status == "going home"
+
+
+@pytest.mark.parametrize("event", ["action", "moved", "asked again", "settings", "reset clock"])
+def test_whatever_happens_while_the_way_is_planned_calls_it_off(new_arm, event):
+    """The way began where the arm was, and what was asked for then may not be what is wanted now."""
+    arm = new_arm([0.3, 0.2, 0.2, 1.0, 0.0, 0.0], lockstep=False)
+    arm.act(STILL)
+    question = arm.control.ask_home(arm.now_ns)
+    answer = arm.planner.plan(question)
+    if event == "action":
+        arm.act((1, 0, 0, 0, 0))
+    elif event == "moved":
+        arm.q = arm.q + 0.15
+        arm.observe()
+    elif event == "asked again":
+        arm.control.ask_home(arm.now_ns)
+    elif event == "settings":
+        arm.change(table_z_m=0.0)
+    else:
+        arm.now_ns = 1
+        arm.observe()
+    assert arm.control.set_out(question, answer, arm.now_ns).startswith("go_home: called off")
+    assert arm.observe().status != "going home"
+
+
+def test_stale_joint_states_call_the_way_home_off(new_arm):
+    arm = new_arm([0.3, 0.2, 0.2, 1.0, 0.0, 0.0], lockstep=False)
+    arm.observe()
+    question = arm.control.ask_home(arm.now_ns)
+    answer = arm.planner.plan(question)
+    late_ns = arm.now_ns + 10**9
+    assert "go_home: joint_states: expected a stamp" in arm.control.set_out(question, answer, late_ns)
+    assert arm.control.tick(late_ns) is None

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hilrl_control.collision import CollisionModel
-from hilrl_control.home_path import HomePath, HomePlanner
+from hilrl_control.home_path import HomePath, HomePlanner, HomeQuestion
 from hilrl_control.inverse_kinematics import InverseKinematics
 from hilrl_control.settings import Settings
 
@@ -45,10 +45,14 @@ def anywhere(kinematics, rng):
     return rng.uniform(kinematics.lower, kinematics.upper)
 
 
+def question(start, measured=None, settings=SETTINGS):
+    return HomeQuestion(start, start if measured is None else measured, settings)
+
+
 def go(arm, ticks=300):
     """What go_home said; then the arm goes until it holds."""
     arm.observe()
-    if reason := arm.control.go_home(arm.now_ns):
+    if reason := arm.go_home():
         return reason
     for _ in range(ticks):
         arm.tick()
@@ -99,14 +103,14 @@ def test_a_way_is_searched_where_neither_line_nor_rise_is_free(kinematics, colli
     assert arm.observe().status == "holding: at home"
     poses = [start, *(command.position for command in arm.commands)]
     assert min(collision.distance(q) for q in between(poses)) > CLEARANCE_M - LOST_M
-    path = arm.control.planner.plan(start, 0.0, arm.control.settings)
+    path = arm.planner.plan(question(start, settings=arm.control.settings))
     for waypoint in path.waypoints:
         assert any((pose[:5] == waypoint).all() for pose in poses), "no corner is cut"
 
 
 def test_the_same_start_gives_the_same_way(planner):
     settings = Settings(SETTINGS.workspace, home_joints=ON_THE_OTHER)
-    ways = [planner.plan(ON_ONE_SIDE, 0.0, settings) for _ in range(2)]
+    ways = [planner.plan(question(ON_ONE_SIDE, settings=settings)) for _ in range(2)]
     assert ways[0].kind == "search"
     np.testing.assert_array_equal(ways[0].waypoints, ways[1].waypoints)
 
@@ -118,7 +122,7 @@ def test_from_a_low_pose_the_arm_rises_first(planner, kinematics):
         start = in_workspace(kinematics, rng)
         if kinematics.forward(start).position[2] > 0.06:
             continue
-        path = planner.plan(start, float(start[5]), SETTINGS)
+        path = planner.plan(question(start))
         if isinstance(path, str):
             continue
         heights = [kinematics.forward(q).position[2] for q in between([start[:5], *path.waypoints])]
@@ -139,7 +143,7 @@ def test_a_jaw_that_may_close_on_the_way_is_looked_at_open_and_closed(planner, c
         if collision.in_collision(closed, CLEARANCE_M) or not collision.in_collision(opened, CLEARANCE_M):
             continue
         differing += 1
-        path = planner.plan(closed, 1.7, SETTINGS)
+        path = planner.plan(question(closed, opened))
         if isinstance(path, HomePath):
             allowed = collision.allowed_from(opened, CLEARANCE_M)
             for q in between([opened, *(np.append(w, 1.7) for w in path.waypoints)]):
@@ -181,7 +185,7 @@ def test_a_home_that_touches_is_refused(new_arm):
 
 def test_planning_that_takes_too_long_is_given_up(new_arm):
     arm = new_arm([0.9, 0.2, 0.2, 1.0, 0.0, 0.0], lockstep=False)
-    arm.control.planner.limit_s = 0.0
+    arm.planner.limit_s = 0.0
     arm.observe()
-    assert arm.control.go_home(arm.now_ns).startswith("go_home: found no free way home in time")
+    assert arm.go_home().startswith("go_home: found no free way home in time")
     assert arm.tick() is None
