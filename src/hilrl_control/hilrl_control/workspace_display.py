@@ -10,8 +10,8 @@ Position = tuple[float, float, float]
 
 SPACING_M = 0.002
 """The trail has no two points closer together."""
-JUMP_M = 0.08
-"""Further apart than any step: the scene was reset, and no line joins the two places."""
+JUMP_M = 0.05
+"""Further apart than steps are: the scene was reset, and no line joins the two places."""
 CLIP_SPACING_M = 0.01
 """A bound that was met twice within this distance is marked once."""
 

@@ -90,16 +90,17 @@ def _trails(trail: Iterable[TrailPoint]) -> list[Marker]:
 
 
 def _clips(clips: Iterable[Clip]) -> list[Marker]:
-    """A marker per bound: a cross wherever it was met, its name at the newest."""
+    """A marker per bound: a cross wherever it was met, its name at the newest, one name above the other."""
     by_bound: dict[str, list[Clip]] = {}
     for clip in clips:
         by_bound.setdefault(clip.bound, []).append(clip)
     markers = []
-    for bound, places in by_bound.items():
+    for row, (bound, places) in enumerate(by_bound.items()):
         ends = [point(end) for clip in places for end in _cross(clip.position)]
         markers.append(lines(f"clip/{bound}", ends, CLIP_WIDTH_M, CLIP))
         x, y, z = places[-1].position
-        markers.append(_text(f"clip_label/{bound}", bound, (x, y, z + LABEL_ABOVE_M), CLIP))
+        above_m = LABEL_ABOVE_M + row * TEXT_HEIGHT_M
+        markers.append(_text(f"clip_label/{bound}", bound, (x, y, z + above_m), CLIP))
     return markers
 
 

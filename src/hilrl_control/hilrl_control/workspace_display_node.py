@@ -36,7 +36,7 @@ ANSWER_S = 3.0
 def parameter_table() -> list[Parameter]:
     """The node's parameters."""
     return [
-        Parameter("trail_points", 300, "newest places of the TCP that are shown", 2, 5000, read_only=True),
+        Parameter("trail_points", 200, "newest places of the TCP that are shown", 2, 5000, read_only=True),
         Parameter(
             "clip_marks", 40, "newest places that are marked where a bound was met", 1, 1000, read_only=True
         ),
