@@ -7,7 +7,7 @@ otherwise meet in shared memory, past the cable.
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -48,10 +48,9 @@ class Box:
 class Cable:
     """Carries what the two boxes say to each other."""
 
-    def __init__(self, first: Box, second: Box, delay_s: float, loss: float) -> None:
-        """Raises PermissionError with the reason where it cannot be plugged in."""
-        command = [sys.executable, str(HERE / "cable.py"), str(first.pid), str(second.pid)]
-        command += ["--delay-s", str(delay_s), "--loss", str(loss)]
+    def __init__(self, first: Box, second: Box, options: Sequence[str]) -> None:
+        """`options` as of `cable.py`. Raises PermissionError with the reason where it cannot be made."""
+        command = [sys.executable, str(HERE / "cable.py"), str(first.pid), str(second.pid), *options]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
         if self._process.stdout.readline() != "ready\n":
@@ -81,24 +80,27 @@ class Cable:
 
 
 @contextmanager
-def two_boxes(delay_s: float = 0.02, loss: float = 0.01) -> Iterator[tuple[Box, Box, Cable]]:
-    """Two boxes and the cable between them. Raises PermissionError where this machine does not allow it."""
+def two_boxes(*options: str) -> Iterator[tuple[Box, Box, Cable]]:
+    """Two boxes and the cable between them, with the options of `cable.py`.
+
+    Raises PermissionError where this machine does not allow it.
+    """
     if os.geteuid() != 0:
         raise PermissionError("network namespaces need root")
     if not Path("/dev/net/tun").exists():
         raise PermissionError("expected /dev/net/tun, there is none")
     with ExitStack() as stack:
         first, second = (stack.enter_context(closing(Box())) for _ in range(2))
-        cable = stack.enter_context(closing(Cable(first, second, delay_s, loss)))
+        cable = stack.enter_context(closing(Cable(first, second, options)))
         yield first, second, cable
 
 
 @contextmanager
-def two_boxes_or_skip() -> Iterator[tuple[Box, Box, Cable]]:
-    """For tests."""
+def two_boxes_or_skip(*options: str) -> Iterator[tuple[Box, Box, Cable]]:
+    """The same for tests."""
     with ExitStack() as stack:
         try:
-            boxes = stack.enter_context(two_boxes())
+            boxes = stack.enter_context(two_boxes(*options))
         except (PermissionError, FileNotFoundError) as error:
             pytest.skip(f"no network namespaces here: {error}")
         yield boxes

@@ -1,6 +1,6 @@
 """A cable between two network namespaces, as a process: slow, lossy, and it can be cut.
 
-    cable.py PID PID [--delay-s 0.02] [--loss 0.01] [--seed 0]
+    cable.py PID PID [--delay-s 0.02] [--loss 0.01] [--no-multicast] [--seed 0]
 
 Gives each namespace (that of the process PID) an interface `eth0` with the address 10.77.0.1 or 10.77.0.2 and
 carries Ethernet frames between the two. Reads `cut` and `heal`, one a line, from its standard input; at its
@@ -20,6 +20,8 @@ from collections import deque
 
 TUNSETIFF = 0x400454CA  # <linux/if_tun.h>
 IFF_TAP, IFF_NO_PI = 0x0002, 0x1000
+MULTICAST = b"\x01\x00\x5e"
+"""Begins the frames of IP multicast."""
 FRAME_BYTES = 2048
 """More than any frame of an interface with the usual MTU of 1500."""
 IDLE_S = 0.2
@@ -42,8 +44,9 @@ def plug(pid: int, number: int) -> int:
     return tap
 
 
-def carry(ends: tuple[int, int], delay_s: float, loss: float, chance: random.Random) -> list[int]:
+def carry(ends: tuple[int, int], options: argparse.Namespace) -> list[int]:
     """Until standard input ends. Returns the bytes that arrived at either end."""
+    chance = random.Random(options.seed)
     under_way: deque[tuple[float, int, bytes]] = deque()
     arrived, is_cut = [0, 0], False
     while True:
@@ -53,8 +56,11 @@ def carry(ends: tuple[int, int], delay_s: float, loss: float, chance: random.Ran
         for source, target in ((0, 1), (1, 0)):
             if ends[source] in readable:
                 frame = os.read(ends[source], FRAME_BYTES)
-                if not is_cut and chance.random() >= loss:
-                    under_way.append((now_s + delay_s, target, frame))
+                is_lost = is_cut or chance.random() < options.loss
+                if options.no_multicast and frame.startswith(MULTICAST):
+                    is_lost = True
+                if not is_lost:
+                    under_way.append((now_s + options.delay_s, target, frame))
         while under_way and under_way[0][0] <= now_s:
             _, target, frame = under_way.popleft()
             if not is_cut:
@@ -72,11 +78,12 @@ def main() -> None:
     parser.add_argument("pids", type=int, nargs=2)
     parser.add_argument("--delay-s", type=float, default=0.02, help="each way")
     parser.add_argument("--loss", type=float, default=0.01, help="share of frames, each way")
+    parser.add_argument("--no-multicast", action="store_true", help="carry none, as many a Wi-Fi")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     first, second = (plug(pid, number) for number, pid in enumerate(options.pids, 1))
     print("ready", flush=True)
-    print(*carry((first, second), options.delay_s, options.loss, random.Random(options.seed)), flush=True)
+    print(*carry((first, second), options), flush=True)
 
 
 if __name__ == "__main__":
