@@ -47,6 +47,7 @@ MODULES = {
     "doctor": ("hilrl.doctor", "say what is wrong with this machine and the running graph, and what to do"),
     "setup-servos": ("hilrl_hardware.setup_servos", "give new servos their numbers, one at a time"),
     "calibrate": ("hilrl_hardware.calibrate", "calibrate an arm, step by step, or import a calibration"),
+    "security": ("hilrl.security", "keys and permissions for SROS2"),
 }
 """Commands with a module of their own, which has `add_arguments` and `run`: module and help."""
 
