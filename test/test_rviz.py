@@ -14,6 +14,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import String
 from visualization_msgs.msg import InteractiveMarkerFeedback, Marker, MarkerArray
 
+from hilrl import nodes
 from hilrl_ros.testing import Probe, new_namespace, starting_nodes
 
 CONFIG = Path(__file__).parents[1] / "config" / "hilrl.rviz"
@@ -120,6 +121,12 @@ def test_names_are_relative_so_that_one_file_serves_every_robot(manager):
     names = [settings["Value"] for _, settings in topics(manager)]
     names += [shown["Interactive Markers Namespace"] for shown in of(manager, "InteractiveMarkers")]
     assert len(names) == 6 and all(name and not name.startswith(("/", "~")) for name in names)
+
+
+@pytest.mark.parametrize("node", [nodes.STATE_PUBLISHER, nodes.RVIZ], ids=lambda node: node.name)
+def test_two_robots_do_not_mix_their_frames(node):
+    """All have a base_link: RViz must hear of one robot's frames alone."""
+    assert node.in_namespace and dict(node.remappings) == {"/tf": "tf", "/tf_static": "tf_static"}
 
 
 def test_every_topic_is_published_as_rviz_expects_it(manager, graph):

@@ -95,15 +95,18 @@ REWARDS = {"sim": (), "classifier": (CLASSIFIER,), "rule": (RULE,), "operator": 
 RECORDER = Node("hilrl_learning", "recorder", "recorder", respawn=True, use_sim_time=False)
 PLAYER = Node("hilrl_learning", "replay_episode", "replay_episode", respawn=False, ends_by_itself=True)
 
+OWN_FRAMES = (("/tf", "tf"), ("/tf_static", "tf_static"))
+"""Every robot has a base_link, so each has a tree of frames of its own, in its namespace."""
 STATE_PUBLISHER = Node(
     "robot_state_publisher",
     "robot_state_publisher",
     "robot_state_publisher",
     respawn=True,
     looks_on=True,
+    remappings=OWN_FRAMES,
 )
 WORKSPACE_DISPLAY = Node(
     "hilrl_control", "workspace_display", "workspace_display", respawn=True, looks_on=True
 )
 # A window that was closed stays closed.
-RVIZ = Node("rviz2", "rviz2", "rviz2", respawn=False, looks_on=True)
+RVIZ = Node("rviz2", "rviz2", "rviz2", respawn=False, looks_on=True, remappings=OWN_FRAMES)
