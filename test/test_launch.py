@@ -229,6 +229,7 @@ def test_a_policy_is_tried_by_launch_until_it_has_been_tried_often_enough(hilrl,
         ("train", ("sim:=false",), "sim: a real arm needs"),
         ("train", ("rviz:=perhaps",), "Valid options are: ('true', 'false')"),
         ("record", ("dataset:=d", "episodes:=0"), "episodes: expected a whole number of at least 1, got '0'"),
+        ("teleop", ("ros2_control:=true",), "ros2_control: expected a real arm, the simulated one has no"),
         ("eval", ("run:=none",), "config.yaml: no such file; is none a run?"),
     ],
 )

@@ -84,7 +84,7 @@ def test_only_the_follower_is_moved_to_them():
     chosen = options.checked_for_arm(
         {"follower_calibration": "f", "leader_port": "/dev/l", "leader_calibration": "l"}
     )
-    follower, leader = arm_graph.arms(chosen, {}, ros2_control=True)
+    follower, leader = arm_graph.on_hardware_topics(arm_graph.arms(chosen, {}))
     assert dict(follower.remappings) == dict(arm_graph.UNDER_ROS2_CONTROL)
     assert leader.remappings == ()
 

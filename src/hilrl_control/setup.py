@@ -19,6 +19,7 @@ setup(
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
+            "command_forwarder = hilrl_control.command_forwarder_node:main",
             "ee_controller = hilrl_control.ee_controller_node:main",
             "workspace_display = hilrl_control.workspace_display_node:main",
         ],

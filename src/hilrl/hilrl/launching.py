@@ -1,7 +1,7 @@
 """The graphs as launch actions, for an installed ROS."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
@@ -21,7 +21,7 @@ from launch_ros.actions import Node as LaunchNode
 from hilrl import arm_graph, arm_up, boards, evaluation, graph, options, parameter_files, record, teleop, up
 from hilrl.nodes import Node
 from hilrl.option import Option, Value
-from hilrl.parameter_files import merged
+from hilrl.parameter_files import NodeParameters, merged
 from hilrl.run_config import new_config
 from hilrl.run_folder import RunFolder
 from hilrl.supervisor import RESPAWN_DELAY_S, grace_s
@@ -35,7 +35,7 @@ RUN = DeclareLaunchArgument(
 ROS2_CONTROL = DeclareLaunchArgument(
     "ros2_control",
     default_value="false",
-    description="Command the follower through ros2_control's controllers instead of joint_commands.",
+    description="Real arm: command the follower through the controllers of ros2_control.",
     choices=("true", "false"),
 )
 DATASET = (
@@ -59,7 +59,7 @@ Start = Callable[[LaunchContext], list[LaunchDescriptionEntity]]
 
 def training() -> LaunchDescription:
     """Arguments and nodes of `train.launch.py`."""
-    return _description(start_training, options.OPTIONS, RUN)
+    return _description(start_training, options.OPTIONS, RUN, ROS2_CONTROL)
 
 
 def learning() -> LaunchDescription:
@@ -69,17 +69,17 @@ def learning() -> LaunchDescription:
 
 def recording() -> LaunchDescription:
     """Of `record.launch.py`."""
-    return _description(start_recording, options.OPTIONS, *DATASET)
+    return _description(start_recording, options.OPTIONS, *DATASET, ROS2_CONTROL)
 
 
 def trying() -> LaunchDescription:
     """Of `eval.launch.py`."""
-    return _description(start_trying, (), *TRIAL)
+    return _description(start_trying, (), *TRIAL, ROS2_CONTROL)
 
 
 def driving() -> LaunchDescription:
     """Of `teleop.launch.py`."""
-    return _description(start_driving, options.TELEOP_OPTIONS)
+    return _description(start_driving, options.TELEOP_OPTIONS, ROS2_CONTROL)
 
 
 def arm() -> LaunchDescription:
@@ -97,9 +97,9 @@ def start_training(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     resources = _kept(context)
     resources.enter_context(folder.lock())
     folder.store(config)
-    connections = boards.parameters(config.options, folder, resources)
-    nodes = graph.train(config.options, merged([config.parameters, connections]), folder.path)
-    return [LogInfo(msg=f"run folder: {folder.path}"), *actions(nodes, folder).values()]
+    parameters = merged([config.parameters, boards.parameters(config.options, folder, resources)])
+    nodes = graph.train(config.options, parameters, folder.path)
+    return _graph(context, nodes, folder, config.options, parameters)
 
 
 def start_learning(context: LaunchContext) -> list[LaunchDescriptionEntity]:
@@ -109,7 +109,7 @@ def start_learning(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     _kept(context).enter_context(folder.lock())
     folder.store(config)
     nodes = graph.learn(config.options, config.parameters, folder.path)
-    return [LogInfo(msg=f"run folder: {folder.path}"), *actions(nodes, folder).values()]
+    return [LogInfo(msg=f"folder: {folder.path}"), *actions(nodes, folder).values()]
 
 
 def start_recording(context: LaunchContext) -> list[LaunchDescriptionEntity]:
@@ -120,10 +120,9 @@ def start_recording(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     folder = record.folder_of(dataset)
     resources = _kept(context)
     resources.enter_context(folder.lock())
-    connections = boards.parameters(config.options, folder, resources)
-    parameters = merged([config.parameters, connections])
+    parameters = merged([config.parameters, boards.parameters(config.options, folder, resources)])
     nodes = record.recording(config.options, parameters, dataset, wanted, _value(context, "task_text"))
-    return [LogInfo(msg=f"dataset: {dataset.resolve()}"), *actions(nodes, folder).values()]
+    return _graph(context, nodes, folder, config.options, parameters)
 
 
 def start_trying(context: LaunchContext) -> list[LaunchDescriptionEntity]:
@@ -134,52 +133,57 @@ def start_trying(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     version, policy_file = folder.policy(_value(context, "checkpoint"))
     resources = _kept(context)
     resources.enter_context(folder.lock())
-    connections = boards.parameters(config.options, folder, resources)
-    trial = evaluation.trial(
-        folder, policy_file, _count(context, "episodes"), _count(context, "videos", 0), version
-    )
-    nodes = graph.evaluate(config.options, merged([config.parameters, connections]), folder.path, trial)
-    where = f"checkpoint {version} of {folder.path}; results: {trial['result_file']}"
-    return [LogInfo(msg=where), *actions(nodes, folder).values()]
+    parameters = merged([config.parameters, boards.parameters(config.options, folder, resources)])
+    episodes, videos = _count(context, "episodes"), _count(context, "videos", 0)
+    trial = evaluation.trial(folder, policy_file, episodes, videos, version)
+    nodes = graph.evaluate(config.options, parameters, folder.path, trial)
+    where = LogInfo(msg=f"checkpoint {version}; results: {trial['result_file']}")
+    return [where, *_graph(context, nodes, folder, config.options, parameters)]
 
 
 def start_driving(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """The nodes between a person and the arm."""
-    nodes, folder = teleop.prepare(_choices(context, options.TELEOP_OPTIONS), [], _kept(context))
-    return [LogInfo(msg=f"log folder: {folder.path}"), *actions(nodes, folder).values()]
+    choices = _choices(context, options.TELEOP_OPTIONS)
+    nodes, folder, config = teleop.prepare(choices, [], _kept(context))
+    return _graph(context, nodes, folder, config.options, config.parameters)
 
 
 def start_arm(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    """The nodes that the arguments ask for.
+    """The drivers that the arguments ask for."""
+    chosen, folder = arm_up.prepare(_choices(context, options.ARM_OPTIONS), _kept(context))
+    parameters = arm_up.parameters(chosen, [])
+    return _graph(context, arm_graph.arms(chosen, parameters), folder, chosen, parameters)
+
+
+def _graph(
+    context: LaunchContext,
+    nodes: Sequence[Node],
+    folder: RunFolder,
+    chosen: Mapping[str, Value],
+    parameters: NodeParameters,
+) -> list[LaunchDescriptionEntity]:
+    """The nodes, with ros2_control where it is asked for.
 
     Under ros2_control no controller commands anything before ros2_control itself knows the arm's pose: one
     that starts earlier would hold a pose of no numbers.
     """
-    ros2_control = _value(context, "ros2_control") == "true"
-    chosen, folder = arm_up.prepare(_choices(context, options.ARM_OPTIONS), _kept(context))
-    parameters = arm_up.parameters(chosen, [])
-    drivers = arm_graph.arms(chosen, parameters, ros2_control)
-    controllers = arm_graph.controllers(chosen, parameters) if ros2_control else []
-    rendered = actions([*drivers, *controllers], folder)
-    entities = [LogInfo(msg=f"log folder: {folder.path}"), *(rendered[node.name] for node in drivers)]
-    if not ros2_control:
-        return entities
-    states = f"{drivers[0].namespace.rstrip('/')}/joint_states"
-    manager, publisher, state_spawner, spawner, inactive_spawner = (
-        rendered[node.name] for node in arm_graph.ROS2_CONTROL
-    )
+    log = LogInfo(msg=f"folder: {folder.path}")
+    if _value(context, "ros2_control") != "true":
+        return [log, *actions(nodes, folder).values()]
+    rendered = actions(arm_graph.under_ros2_control(nodes, chosen, parameters), folder)
+    state_spawner, spawner, inactive_spawner = (rendered.pop(node.name) for node in arm_graph.SPAWNERS)
+    states = f"/{chosen['robot'].strip('/')}/joint_states"
     first_pose = ExecuteProcess(
         cmd=["ros2", "topic", "echo", "--once", "--filter", IS_KNOWN, states, "sensor_msgs/msg/JointState"],
         name="first_pose",
         output="log",
     )
     return [
-        *entities,
+        log,
         _when_done(state_spawner, [first_pose]),
         _when_done(first_pose, [spawner]),
         _when_done(spawner, [inactive_spawner]),
-        manager,
-        publisher,
+        *rendered.values(),
         state_spawner,
     ]
 
@@ -193,6 +197,7 @@ def actions(nodes: Sequence[Node], folder: RunFolder) -> dict[str, LaunchNode]:
             package=node.package,
             executable=node.executable,
             name=None if node.components else node.name,
+            exec_name=node.name,
             namespace=node.namespace,
             arguments=list(node.arguments),
             parameters=[str(parameter_file)],

@@ -13,7 +13,7 @@ from hilrl.arm_watch import beside_arms
 from hilrl.nodes import Node
 from hilrl.parameter_audit import ParameterAudit
 from hilrl.parameter_files import merged
-from hilrl.run_config import Assignment, new_config
+from hilrl.run_config import Assignment, RunConfig, new_config
 from hilrl.run_folder import RunFolder
 from hilrl.session import Onlooker, environment, run_graph
 from hilrl.supervisor import Health
@@ -42,7 +42,7 @@ def teleop(choices: Mapping[str, Any], assignments: Sequence[Assignment]) -> int
     """Until Ctrl+C; the exit status. Raises ValueError for bad choices, NodeFailed if a node is gone."""
     console = Console()
     with ExitStack() as resources:
-        nodes, folder = prepare(choices, assignments, resources)
+        nodes, folder, _ = prepare(choices, assignments, resources)
 
         def look(node: RosNode) -> Onlooker:
             return beside_arms(TeleopWatch(node, nodes), node, nodes, console)
@@ -61,8 +61,8 @@ def teleop(choices: Mapping[str, Any], assignments: Sequence[Assignment]) -> int
 
 def prepare(
     choices: Mapping[str, Any], assignments: Sequence[Assignment], resources: ExitStack
-) -> tuple[list[Node], RunFolder]:
-    """(nodes, folder of logs). `resources` holds what lasts as long as the arm is up.
+) -> tuple[list[Node], RunFolder, RunConfig]:
+    """(nodes, folder of logs, configuration). `resources` holds what lasts as long as the arm is up.
 
     Raises ValueError for choices that do not fit, and where this arm is up already.
     """
@@ -70,4 +70,5 @@ def prepare(
     folder = RunFolder.named(f"teleop-{config.options['robot'].strip('/').replace('/', '-')}")
     resources.enter_context(folder.lock())
     connections = boards.parameters(config.options, folder, resources)
-    return graph.teleop(config.options, merged([config.parameters, connections])), folder
+    nodes = graph.teleop(config.options, merged([config.parameters, connections]))
+    return nodes, folder, config
