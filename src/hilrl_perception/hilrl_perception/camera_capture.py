@@ -36,6 +36,11 @@ class Capture:
         # A daemon: a driver that hangs must not keep the process alive.
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
 
+    @property
+    def complaint(self) -> str:
+        """Why no frames come; empty while they do, and before anything is known."""
+        return self._complaint
+
     def start(self) -> None:
         """Open the camera and begin."""
         self._thread.start()

@@ -10,6 +10,7 @@ from sensor_msgs.msg import Image
 from hilrl_perception.camera_capture import Capture
 from hilrl_perception.camera_source import Frame, open_source
 from hilrl_ros import images, qos, stamps
+from hilrl_ros.diagnostics import Report
 from hilrl_ros.main import run_node
 from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameter, Parameters
@@ -52,6 +53,7 @@ class Camera(Node):
             self._complain,
             lambda: self.get_logger().info(f"camera {name}: frames come"),
         )
+        self.diagnostics.ask(self._diagnose)
         self._capture.start()
 
     def _publish(self, frame: Frame, stamp_ns: int) -> None:
@@ -60,6 +62,10 @@ class Camera(Node):
 
     def _complain(self, reason: str) -> None:
         self.get_logger().error(f"camera {self._name}: device: {reason}; nothing is published, trying again")
+
+    def _diagnose(self, report: Report) -> None:
+        if complaint := self._capture.complaint:
+            report.error(f"device: {complaint}")
 
     def close(self) -> None:
         """Give the device back."""

@@ -178,8 +178,12 @@ def _opened(path: Path, backend: int) -> cv2.VideoCapture:
 
 
 def _retrieved(capture: cv2.VideoCapture, path: Path, size: tuple[int, int]) -> Frame | None:
-    is_whole, frame = capture.retrieve()
-    if not is_whole:
+    try:
+        is_whole, frame = capture.retrieve()
+        frame = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) if is_whole else None
+    except cv2.error as error:
+        raise NoFrames(f"expected frames with colours, {path} gives others: {error}") from error
+    if frame is None:
         return None
     height, width = frame.shape[:2]
     if (width, height) != size:
@@ -187,4 +191,4 @@ def _retrieved(capture: cv2.VideoCapture, path: Path, size: tuple[int, int]) -> 
             f"expected frames of {size[0]}x{size[1]}, {path} gives {width}x{height}; "
             "set width and height to a size that it offers"
         )
-    return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+    return frame

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import Image
 
 from hilrl_ros import images, qos, stamps
@@ -110,6 +111,14 @@ def test_a_camera_may_be_plugged_in_after_the_start(viewer, start_node, tmp_path
     process = start_node(NODE, *settings(device))
     viewer.probe.spin_until(lambda: f"{device} does not exist" in process.log, 60.0)
     assert viewer.messages == []
+    # And whoever looks at the diagnostics sees it for as long as it lasts.
+    said = []
+    viewer.probe.node.create_subscription(DiagnosticArray, "/diagnostics", said.append, qos.EVENTS)
+
+    def is_reported():
+        return any(f"{device} does not exist" in s.message for array in said for s in array.status)
+
+    viewer.probe.spin_until(is_reported, 60.0)
     put(device)
     viewer.see(2)
 
