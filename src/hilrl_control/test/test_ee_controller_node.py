@@ -155,6 +155,13 @@ def test_parameters_take_effect_on_the_next_tick(lockstep, kinematics):
     assert lockstep.look().clipped_workspace
 
 
+def test_a_lower_joint_speed_holds_on_the_next_tick(lockstep):
+    before = np.array(lockstep.act((0.0,) * 5).position)
+    assert lockstep.set("max_joint_speed", 0.1).successful
+    after = np.array(lockstep.act(FORWARD).position)
+    assert 0.0 < np.abs(after - before)[:5].max() <= 0.1 / 10.0 + 1e-9
+
+
 def test_bad_parameters_are_refused_with_a_reason_and_change_nothing(lockstep):
     for name, value, reason in (
         ("workspace_max", [0.1, 0.15, 0.22], "workspace_min x: expected less than workspace_max x"),
@@ -165,7 +172,7 @@ def test_bad_parameters_are_refused_with_a_reason_and_change_nothing(lockstep):
         ("leash_m", math.nan, "leash_m"),
         ("gripper_open_rad", 3.0, "gripper_open_rad: expected within [-0.1745, 1.7453] rad, got 3.0"),
         ("gripper_open_rad", -0.1, "gripper_open_rad: expected more than 0.05 rad away"),
-        ("home_joints", [0.0, 9.0, 0.0, 0.0, 0.0, 0.0], "home_joints[1]: expected within"),
+        ("home_joints", [0.0, 3.0, 0.0, 0.0, 0.0, 0.0], "home_joints[1]: expected within"),
         ("control_hz", 50.0, "read-only"),
     ):
         result = lockstep.set(name, value)

@@ -110,6 +110,10 @@ def test_updates_are_bounded_by_the_data_seen(tmp_path, stream):
     while run.work():
         pass
     assert run.critic_updates == ALGORITHM.critic_only_updates + 10
+    run.config = replace(run.config, max_updates_per_env_step=4.0)
+    while run.work():
+        pass
+    assert run.critic_updates == ALGORITHM.critic_only_updates + 20, "tuned, with the next piece of work"
 
 
 def test_served_features_are_those_trained_on(trained, stream):

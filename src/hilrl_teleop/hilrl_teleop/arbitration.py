@@ -67,6 +67,18 @@ class Arbitration:
         self._last_s = float("-inf")
         self._next_direct_s = float("-inf")
 
+    def prioritise(self, devices: Sequence[str]) -> None:
+        """From the next tick on, in this falling priority. Raises ValueError for others than there are."""
+        if reason := self.priority_problem(devices):
+            raise ValueError(reason)
+        self._devices = {name: self._devices[name] for name in devices}
+
+    def priority_problem(self, devices: Sequence[str]) -> str | None:
+        """Why these cannot be the priorities, or None."""
+        if sorted(devices) == sorted(self._devices):
+            return None
+        return f"devices: expected {list(self._devices)} in any order, got {list(devices)}"
+
     def on_policy(self, action: Action, now_s: float) -> Action | None:
         """The executed action for this tick, or None while it waits for a lockstep device.
 

@@ -25,8 +25,7 @@ PARAMETERS = (
     Parameter(
         "devices",
         ["leader", "joy", "keyboard", "scripted"],
-        "operators in falling priority; each speaks on intervention/<device>",
-        read_only=True,
+        "operators in falling priority; each speaks on intervention/<device>; only the order can change",
     ),
     Parameter(
         "lockstep_devices",
@@ -52,7 +51,8 @@ class InterventionMux(Node):
     def __init__(self, **kwargs: Any) -> None:
         """Raises ValueError where a parameter is refused."""
         super().__init__("intervention_mux", **kwargs)
-        params = Parameters(self, PARAMETERS, on_change=self._retune)
+        self._arbitration: Arbitration | None = None
+        params = Parameters(self, PARAMETERS, self._check, self._retune)
         self._arbitration = Arbitration(params["devices"], params["lockstep_devices"])
         self._retune(params.values)
         self._state = ""
@@ -77,7 +77,11 @@ class InterventionMux(Node):
         for name, ticks in self._arbitration.late.items():
             report.values[f"ticks that went without {name}"] = ticks
 
+    def _check(self, values: Mapping[str, Any]) -> str | None:
+        return self._arbitration.priority_problem(values["devices"]) if self._arbitration else None
+
     def _retune(self, values: Mapping[str, Any]) -> None:
+        self._arbitration.prioritise(values["devices"])
         self._arbitration.timeout_s = values["timeout_s"]
         self._arbitration.policy_timeout_s = values["policy_timeout_s"]
         self._arbitration.control_hz = values["control_hz"]

@@ -145,8 +145,8 @@ def test_bad_input_is_refused_once_and_the_node_lives_on(bench, start_node):
     ]
 
 
-def test_timeouts_are_tuned_while_it_runs_and_devices_are_not(bench, start_node):
-    start_node(NODE)
+def test_timeouts_and_priorities_are_tuned_while_it_runs_and_devices_are_not(bench, start_node):
+    start_node(NODE, "policy_timeout_s:=5.0")
     bench.ready()
     client = bench.probe.node.create_client(SetParameters, "intervention_mux/set_parameters")
 
@@ -158,7 +158,8 @@ def test_timeouts_are_tuned_while_it_runs_and_devices_are_not(bench, start_node)
     assert set_to("timeout_s", type=double, double_value=5.0).successful
     assert not set_to("timeout_s", type=double, double_value=0.0).successful
     names = {"type": ParameterType.PARAMETER_STRING_ARRAY, "string_array_value": ["joy"]}
-    assert not set_to("devices", **names).successful
+    refused = set_to("devices", **names)
+    assert not refused.successful and "in any order, got ['joy']" in refused.reason
     bench.say("policy", 1)
     bench.next()
     bench.say("keyboard", 1)
@@ -166,6 +167,14 @@ def test_timeouts_are_tuned_while_it_runs_and_devices_are_not(bench, start_node)
     time.sleep(0.4)
     bench.say("policy", 2)
     assert bench.next().device == "keyboard"
+    bench.say("scripted", 2)
+    bench.probe.spin_for(0.1)
+    bench.say("policy", 3)
+    assert bench.next().device == "keyboard"
+    names["string_array_value"] = ["scripted", "keyboard", "joy", "leader"]
+    assert set_to("devices", **names).successful
+    bench.say("policy", 4)
+    assert bench.next().device == "scripted"
 
 
 def test_a_lockstep_device_that_is_no_device_stops_the_start_with_one_line(start_node):
