@@ -137,7 +137,8 @@ def _run(
         from hilrl import plots  # not before: matplotlib would delay the first line by a second
 
         plots.draw(folder, options["operator"])
-    console.print(_farewell(folder, view.progress, ending, lasted), highlight=False, soft_wrap=True)
+    farewell = _farewell(folder, view.progress, ending, lasted, "learner" if alone else "train")
+    console.print(farewell, highlight=False, soft_wrap=True)
     return folder.reference, 0 if ending is Ending.FINISHED else 130
 
 
@@ -199,7 +200,7 @@ def _where(env: Mapping[str, str]) -> str:
     return f"Look inside from another terminal: export {settings}"
 
 
-def _farewell(folder: RunFolder, progress: Progress, ending: Ending, lasted: str) -> str:
+def _farewell(folder: RunFolder, progress: Progress, ending: Ending, lasted: str, command: str) -> str:
     practised = progress.practised
     recent = practised[-RECENT:]
     shown = len(of_kind(progress.log.records, "demonstration"))
@@ -211,7 +212,7 @@ def _farewell(folder: RunFolder, progress: Progress, ending: Ending, lasted: str
         lines.append(f"Success in the last {len(recent)}: {won}, {alone} of them without help.")
     lines.append(f"Plots: {folder.plots}   episodes: {folder.episodes}   logs: {folder.log}")
     if ending is Ending.INTERRUPTED:
-        lines.append(f"Go on: hilrl up train --run {folder.reference}")
+        lines.append(f"Go on: hilrl up {command} --run {folder.reference}")
     else:
         lines.append(f"Try it on starts it never saw: hilrl eval {folder.reference}")
     return "\n".join(lines)
