@@ -5,6 +5,7 @@ way in is checked: a malformed message raises one ValueError that names the fiel
 was expected. A field that passes can be trusted by everything behind it.
 """
 
+import re
 import struct
 from array import array
 
@@ -12,6 +13,7 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
 from rclpy.serialization import serialize_message
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from hilrl_interfaces.msg import EeAction, PolicyWeights
@@ -28,11 +30,21 @@ from hilrl_learning.data import (
     StepLabel,
 )
 from hilrl_learning.policy_slot import Weights
-from hilrl_learning.weights import sha256
+from hilrl_learning.weights import MAX_BYTES, sha256
 from hilrl_ros.images import to_array, to_message
 from hilrl_ros.stamps import from_ns, to_ns
 
 _LENGTH = struct.Struct("<I")
+_ACTOR_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+
+
+def check_actor_id(actor_id: str) -> None:
+    """It names folders, and takes room in every receipt. Raises ValueError where it is not fit for that."""
+    if not _ACTOR_ID.fullmatch(actor_id):
+        raise ValueError(
+            f"actor_id: expected 1 to 64 letters, digits, '_', '-' and '.', not beginning with '-' or '.', "
+            f"got {actor_id[:80]!r}"
+        )
 
 
 def camera_frame(camera: str) -> str:
@@ -50,18 +62,17 @@ def finite_vector(field: str, values: object, length: int) -> NDArray[np.float32
     return vector
 
 
-def image_array(field: str, message: object, image_size: tuple[int, int]) -> NDArray[np.uint8]:
+def image_array(field: str, message: Image, image_size: tuple[int, int]) -> NDArray[np.uint8]:
     """The frame as rgb, shape (*image_size, 3), uint8. Raises ValueError naming `field`."""
-    try:
-        frame = to_array(message)
-    except ValueError as error:
-        raise ValueError(f"{field}: {error}") from None
-    if frame.shape[:2] != tuple(image_size):
+    if (message.height, message.width) != tuple(image_size):  # first: converting it may take memory
         raise ValueError(
             f"{field}: expected height x width {image_size[0]}x{image_size[1]}, "
-            f"got {frame.shape[0]}x{frame.shape[1]}"
+            f"got {message.height}x{message.width}"
         )
-    return frame
+    try:
+        return to_array(message)
+    except ValueError as error:
+        raise ValueError(f"{field}: {error}") from None
 
 
 def observation_to_message(observation: Observation, spec: ObservationSpec) -> ObservationMessage:
@@ -146,8 +157,7 @@ def step_to_message(step: Step, spec: ObservationSpec, frame_id: str) -> StepMes
 
 def step_from_message(message: StepMessage, spec: ObservationSpec) -> Step:
     """Raises ValueError naming the field when the step does not fit `spec` or contradicts itself."""
-    if not message.actor_id:
-        raise ValueError("actor_id: expected a name, got ''")
+    check_actor_id(message.actor_id)
     for name in ("sequence", "episode"):
         if getattr(message, name) < 1:
             raise ValueError(f"{name}: expected at least 1, got 0")
@@ -212,5 +222,7 @@ def serialized_weights(
 
 
 def weights_from_message(message: PolicyWeights) -> Weights:
-    """As they arrived; `PolicySlot` checks them."""
+    """As they arrived; `PolicySlot` checks them. Raises ValueError where they are too large to be copied."""
+    if len(message.data) > MAX_BYTES:
+        raise ValueError(f"data: expected at most {MAX_BYTES} bytes, got {len(message.data)}")
     return Weights(message.version, message.sha256.tobytes(), message.data.tobytes())

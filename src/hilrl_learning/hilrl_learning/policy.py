@@ -2,12 +2,16 @@
 
 import numpy as np
 import torch
+from torch import nn
 
 from hilrl_learning import encoders
 from hilrl_learning.algorithms import registry
 from hilrl_learning.data import DELTA_AXES, Action, Gripper, Observation
 from hilrl_learning.preprocessor import Preprocessor
-from hilrl_learning.weights import PolicySpec, unpack
+from hilrl_learning.weights import MAX_BYTES, PolicySpec, unpack
+
+MAX_NUMBERS = MAX_BYTES // 2
+"""In all networks of a policy: what a payload can hold as float16."""
 
 
 class Policy:
@@ -16,8 +20,20 @@ class Policy:
     def __init__(self, spec: PolicySpec, tensors: dict[str, torch.Tensor], version: int) -> None:
         """Raises ValueError when the tensors do not fit the spec."""
         self._axes = [DELTA_AXES.index(axis) for axis in spec.action.axes]
+        try:
+            with torch.device("meta"):  # shapes without memory
+                sketch = self._build(spec)
+            numbers = sum(tensor.numel() for module in sketch for tensor in module.state_dict().values())
+        except (OverflowError, RuntimeError, TypeError) as error:
+            raise ValueError(f"weights: settings of {spec.algorithm!r} do not fit: {error}") from error
+        if numbers > MAX_NUMBERS:
+            raise ValueError(f"weights: expected networks of at most {MAX_NUMBERS} numbers, got {numbers}")
+        self._preprocessor, self._encoder, self._head = self._build(spec)
+        self.load(spec, tensors, version)
+
+    def _build(self, spec: PolicySpec) -> tuple[Preprocessor, encoders.Encoder, nn.Module]:
         observation = spec.observation
-        self._encoder = encoders.build(
+        encoder = encoders.build(
             spec.encoder,
             len(observation.cameras),
             observation.image_size,
@@ -25,15 +41,10 @@ class Policy:
             spec.encoder_weights,
             pretrained=False,
         )
-        self._preprocessor = Preprocessor(len(observation.state_names), self._encoder.frame_size)
-        features = self._encoder.size + len(observation.state_names)
+        features = encoder.size + len(observation.state_names)
         algorithm = registry.algorithm(spec.algorithm)
-        try:
-            settings = algorithm.config_class(**spec.settings)
-        except TypeError as error:
-            raise ValueError(f"weights: settings of {spec.algorithm!r} do not fit: {error}") from error
-        self._head = algorithm.acting_head(settings, features, len(self._axes))
-        self.load(spec, tensors, version)
+        head = algorithm.acting_head(algorithm.config_class(**spec.settings), features, len(self._axes))
+        return Preprocessor(len(observation.state_names), encoder.frame_size), encoder, head
 
     def load(self, spec: PolicySpec, tensors: dict[str, torch.Tensor], version: int) -> None:
         """Take other weights of a spec that `is_alike`; much quicker than new networks.

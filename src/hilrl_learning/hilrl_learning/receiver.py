@@ -4,9 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from hilrl_learning.data import Step
+from hilrl_learning.replay_files import MAX_ACTORS
 
 AHEAD_KEPT = 256
 """Steps kept per actor that came before one that is missing; further ones are sent again later."""
+AHEAD_KEPT_IN_ALL = 1024
+"""The same of all actors together: 100 MB of two-camera steps."""
 
 
 @dataclass
@@ -60,8 +63,11 @@ class StepReceiver:
     def add(self, step: Step) -> None:
         """Store the step if it is its turn, and those that waited for it.
 
-        Passes on what `store` raises; a step for which it did counts as one that did not come.
+        Passes on what `store` raises; a step for which it did counts as one that did not come. Raises
+        ValueError where there are too many actors.
         """
+        if step.actor_id not in self._streams and len(self._streams) >= MAX_ACTORS:
+            raise ValueError(f"actor_id: expected at most {MAX_ACTORS} actors, {step.actor_id!r} is one more")
         stream = self._streams.setdefault(step.actor_id, _Stream())
         ahead = stream.ahead
         if step.sequence <= stream.stored or step.sequence in ahead:
@@ -69,7 +75,7 @@ class StepReceiver:
             return
         stream.newest = max(stream.newest, step.sequence)
         if step.sequence > stream.stored + 1:
-            if len(ahead) >= AHEAD_KEPT:
+            if len(ahead) >= AHEAD_KEPT or self._ahead_in_all() >= AHEAD_KEPT_IN_ALL:
                 self.counts.refused += 1
             else:
                 self.counts.ahead += 1
@@ -81,3 +87,6 @@ class StepReceiver:
             stream.stored = following.sequence
             self.counts.accepted += 1
             following = ahead.pop(following.sequence + 1, None)
+
+    def _ahead_in_all(self) -> int:
+        return sum(len(stream.ahead) for stream in self._streams.values())

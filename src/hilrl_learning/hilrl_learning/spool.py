@@ -31,6 +31,10 @@ SEGMENT_BYTES = 4 << 20
 """A new segment begins above this size: about 40 steps of two 128x128 frames, quickly deleted."""
 
 
+MAX_FILE_BYTES = 1 << 30
+"""A segment is some megabytes; a larger file is none of ours and is not read."""
+
+
 @dataclass
 class _Segment:
     path: Path
@@ -149,6 +153,9 @@ class Spool:
 
     def _scan(self, path: Path) -> _Segment:
         """Index a segment up to its first frame that is not whole: the process died while writing it."""
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise ValueError(f"spool {path}: expected at most {MAX_FILE_BYTES} bytes, got {size}")
         data = path.read_bytes()
         if len(data) < _HEADER.size or not data.startswith(_MAGIC):
             raise ValueError(f"spool {path}: expected a header {_MAGIC!r}, got {data[:8]!r}")

@@ -13,7 +13,7 @@ from hilrl_interfaces.msg import Step as StepMessage
 from hilrl_learning.course import Plan, TrainingCourse
 from hilrl_learning.data import ActionSpec, ObservationSpec, Step
 from hilrl_learning.episode_loop import EpisodeSummary
-from hilrl_learning.messages import step_to_message, weights_from_message
+from hilrl_learning.messages import check_actor_id, step_to_message, weights_from_message
 from hilrl_learning.policy import Policy
 from hilrl_learning.policy_slot import PolicySlot
 from hilrl_learning.spool import Spool
@@ -42,7 +42,8 @@ class TrainingLink:
         course: TrainingCourse,
         base_frame: str,
     ) -> None:
-        """Raises ValueError when the spool cannot be used."""
+        """Raises ValueError when the spool cannot be used, or `actor_id` is not fit for a name."""
+        check_actor_id(actor_id)
         self.course = course
         self.policy: Policy | None = None
         self._node = node
@@ -174,4 +175,10 @@ class TrainingLink:
         self.course.heard(Phase(message.phase), message.policy_version, now_s)
 
     def _on_policy(self, message: PolicyWeights) -> None:
-        self._slot.offer(weights_from_message(message))
+        try:
+            self._slot.offer(weights_from_message(message))
+        except ValueError as error:
+            self._node.get_logger().error(
+                f"policy version {message.version}: refused, the old one stays: {error}",
+                throttle_duration_sec=5.0,
+            )

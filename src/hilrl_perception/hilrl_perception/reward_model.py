@@ -158,9 +158,11 @@ def _unpack(payload: bytes) -> RewardModel:
         raise ValueError(f"sha256: expected {checksum}, got {computed}; the file is damaged")
     try:
         spec = RewardSpec.from_fields(json.loads(spec_text))
+        with torch.device("meta"):  # shapes without memory
+            RewardNet(spec).load_state_dict(tensors, assign=True)
         net = RewardNet(spec)
         net.load_state_dict(tensors)
-    except (RuntimeError, TypeError, ValueError) as error:
+    except (OverflowError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"spec and weights do not fit: {error}") from error
     return RewardModel(spec, net)
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from hilrl_perception import reward_model
 from hilrl_perception.reward_model import RewardModel, RewardNet, load_model
 
 
@@ -72,3 +73,13 @@ def test_weights_that_are_not_finite_are_refused(model, tmp_path):
 def test_frames_of_another_shape_are_refused(model, frames):
     with pytest.raises(ValueError, match=r"frames: expected uint8 \(2, 64, 64, 3\), got"):
         model.probability(frames)
+
+
+@pytest.mark.parametrize("change", [{"features_per_camera": 10**9}, {"features_per_camera": 10**30}])
+def test_a_network_that_is_larger_than_its_weights_is_never_built(model, model_file, tmp_path, change):
+    tensors, spec = load_file(model_file), _spec(model_file, **change)
+    target = tmp_path / "huge.safetensors"
+    _edited(model_file, target, tensors, spec=spec, sha256=reward_model._checksum(tensors, spec))
+    with pytest.raises(ValueError, match="spec and weights do not fit") as caught:
+        load_model(target)
+    assert "allocate" not in str(caught.value), "that is torch, when it did not get the memory"

@@ -8,6 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+MAX_ROWS = 10_000_000
+"""Of a parquet file: 55 h at 50 Hz. A small file may claim any number, compressed."""
+MAX_TEXT_BYTES = 64 << 20
+
 
 def read_table(path: Path) -> pa.Table:
     """All of a parquet file. Raises ValueError naming the file."""
@@ -48,7 +52,10 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     try:
         # A handle of its own: pyarrow might read a folder, or look for a file system in the name.
         with path.open("rb") as file:
-            yield pq.ParquetFile(file)
+            opened = pq.ParquetFile(file)
+            if opened.metadata.num_rows > MAX_ROWS:
+                raise ValueError(f"{path}: expected at most {MAX_ROWS} rows, got {opened.metadata.num_rows}")
+            yield opened
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
     except (OSError, pa.ArrowException) as error:
@@ -58,6 +65,9 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
 def read_text(path: Path) -> str:
     """A text file. Raises ValueError naming it."""
     try:
+        size = path.stat().st_size
+        if size > MAX_TEXT_BYTES:
+            raise ValueError(f"{path}: expected at most {MAX_TEXT_BYTES} bytes, got {size}")
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
