@@ -31,6 +31,7 @@ def lockstep(shared):
     """The shared controller with its arm set back home at once, as a simulation's reset does."""
     defaults = Settings.default()
     assert shared.set("step_m", defaults.step_m).successful
+    assert shared.set("max_joint_speed", defaults.max_joint_speed).successful
     assert shared.set("workspace_max", defaults.workspace.maximum.tolist()).successful
     for q in (HOME + 0.1, HOME):
         shared.now_ns += 1_000_000
