@@ -11,7 +11,7 @@ from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
-from hilrl_control import messages, moveit_process
+from hilrl_control import messages
 from hilrl_control.collision import CollisionModel
 from hilrl_control.ee_control import EeControl
 from hilrl_control.ee_state import Command, State
@@ -143,7 +143,7 @@ class EeController(Node):
         if name == "own":
             return own
         expect_moveit()
-        return MoveItPlanner(own, kinematics.urdf, self.get_namespace(), moveit_process.serve)
+        return MoveItPlanner(own, kinematics.urdf, self.get_namespace())
 
     def _diagnose(self, report: Report) -> None:
         if self._state is not None:

@@ -4,18 +4,19 @@ MoveIt runs in a process of its own (moveit_process.py): while it plans it holds
 loop in the same process would stand still for as long.
 """
 
-import multiprocessing
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib.util import find_spec
-from multiprocessing.connection import Connection
+from multiprocessing import Pipe
 
 import numpy as np
 
 from hilrl_control.home_path import HomePath, HomePlanner, HomeQuestion
 from hilrl_control.kinematics import Array
+from hilrl_control.moveit_request import Request
 
 PROPOSALS = 3
 """Ways that are looked at: each is drawn anew, and may come nearer to something than the clearance."""
@@ -24,23 +25,10 @@ LIMIT_S = 1.5
 END_S = 2.0
 
 
-@dataclass(frozen=True)
-class Request:
-    """What MoveIt needs to know for one proposal. Goes from one of our processes to the other."""
-
-    start: Array
-    """Shape (6,) [rad]."""
-    goal: Array
-    """Shape (6,) [rad]; the jaw is as at the start."""
-    table_z_m: float
-    """Height of the table in the base frame [m]."""
-    limit_s: float
-    """For planning [s]."""
-
-
-Serve = Callable[[Connection, str, str], None]
-"""serve(connection, urdf, namespace), in a process of its own: gets pairs of a number and a Request, and
-answers with the number and waypoints, shape (n, 5) [rad], or a str, why there are none. None ends it."""
+MOVEIT = ("-m", "hilrl_control.moveit_process")
+"""Arguments of Python; the number of a connection and the namespace follow. The process gets the arm's
+description, then pairs of a number and a Request; it answers with the number and waypoints, shape (n, 5)
+[rad], or a str, why there are none. None, or the end of the connection, ends it."""
 
 
 def expect_moveit() -> None:
@@ -55,10 +43,10 @@ def expect_moveit() -> None:
 class MoveItPlanner:
     """The contract of `Planner`."""
 
-    def __init__(self, own: HomePlanner, urdf: str, namespace: str, serve: Serve) -> None:
-        """`own`: looks at what is proposed. `urdf`: the arm's description. Starts the process."""
+    def __init__(self, own: HomePlanner, urdf: str, namespace: str, program: Sequence[str] = MOVEIT) -> None:
+        """`own`: looks at what is proposed. `urdf`: the arm's description. Starts `program`."""
         self._own = own
-        self._new_process = lambda: _Process(serve, urdf, namespace)
+        self._new_process = lambda: _Process(program, urdf, namespace)
         self._process: _Process | None = self._new_process()
         self.limit_s = LIMIT_S
         """Of wall time for one plan."""
@@ -104,13 +92,13 @@ class MoveItPlanner:
 class _Process:
     """One process that answers requests in turn."""
 
-    def __init__(self, serve: Serve, urdf: str, namespace: str) -> None:
-        # Not forked: what a fork of a process with threads holds locked is locked for ever.
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(theirs, urdf, namespace), daemon=True)
-        self._process.start()
-        theirs.close()
+    def __init__(self, program: Sequence[str], urdf: str, namespace: str) -> None:
+        self._connection, theirs = Pipe()
+        with theirs:
+            command = [sys.executable, *program, str(theirs.fileno()), namespace]
+            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
+        with suppress(OSError):  # it has ended already, which the first request tells
+            self._connection.send(urdf)
         self._number = 0
 
     def ask(self, request: Request, limit_s: float) -> Array | str | None:
@@ -129,8 +117,9 @@ class _Process:
         """Whatever it is doing. Asked to first: other nodes would take a killed one for alive."""
         with suppress(OSError):
             self._connection.send(None)
-        self._process.join(END_S)
-        if self._process.is_alive():
+        try:
+            self._process.wait(END_S)
+        except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.join()
+            self._process.wait()
         self._connection.close()

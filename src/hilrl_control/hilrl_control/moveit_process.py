@@ -1,6 +1,10 @@
-"""The process in which MoveIt plans: requests in, waypoints out. Needs moveit_py of an installed ROS."""
+"""The process in which MoveIt plans: requests in, waypoints out. Needs moveit_py of an installed ROS.
+
+`moveit_planner` starts it, and says there what goes in and out.
+"""
 
 import signal
+import sys
 import tempfile
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -9,11 +13,12 @@ from typing import Any
 import numpy as np
 import yaml
 from ament_index_python.packages import get_package_share_directory
+from numpy.typing import NDArray
 
-from hilrl_control.kinematics import Array
-from hilrl_control.moveit_planner import Request
+from hilrl_control.moveit_request import Request
 from hilrl_ros.joints import JOINT_NAMES
 
+Array = NDArray[np.float64]
 GROUP = "arm"
 BASE, TABLE = "base_link", "table"
 TABLE_SIZE_M = (2.0, 2.0, 0.1)
@@ -51,7 +56,8 @@ class MoveIt:
                 node_name="moveit", name_space=namespace, launch_params_filepaths=[file.name]
             )
         self._arm = self._moveit.get_planning_component(GROUP)
-        self._parameters = PlanRequestParameters(self._moveit, "plan_request_params")
+        # Those called plan_request_params; the second word would be a prefix of that name.
+        self._parameters = PlanRequestParameters(self._moveit, "")
         self._table_z_m: float | None = None
 
     def propose(self, request: Request) -> Array | str:
@@ -98,11 +104,12 @@ class MoveIt:
         self._table_z_m = height_m
 
 
-def serve(connection: Connection, urdf: str, namespace: str) -> None:
-    """See `moveit_planner.Serve`."""
+def main() -> None:
+    """Serve until told to end."""
     # Ctrl-C goes to the whole group; the controller ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    moveit = MoveIt(urdf, namespace)
+    connection, namespace = Connection(int(sys.argv[1])), sys.argv[2]
+    moveit = MoveIt(connection.recv(), namespace)
     try:
         while (asked := connection.recv()) is not None:
             while connection.poll():  # nobody waits for older ones any more
@@ -116,3 +123,7 @@ def serve(connection: Connection, urdf: str, namespace: str) -> None:
         pass  # the controller is gone
     finally:
         moveit.close()
+
+
+if __name__ == "__main__":
+    main()
