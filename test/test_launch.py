@@ -16,6 +16,7 @@ import yaml
 from conftest import QUICK, all_gone, node_processes
 from domain_coordinator import domain_id
 from follower_board import has_torque, was_let_down
+from std_srvs.srv import SetBool
 
 from hilrl import arm_graph, arm_up, graph, options, record
 from hilrl.nodes import Node
@@ -23,13 +24,13 @@ from hilrl.parameter_files import merged
 from hilrl.run_config import new_config
 from hilrl.run_folder import RunFolder
 from hilrl.supervisor import executable, ros_arguments
+from hilrl_ros.testing import Probe
 
 pytest.importorskip("launch_ros", reason="needs an installed ROS: launch_ros is not on the Python index")
 
 pytestmark = pytest.mark.timeout(300)
 
 TRAINED = {"seed": 5, "robot": "so101_b", "servo_lag_s": 0.05}
-TORQUE_ON = ("ros2", "service", "call", "/so101/arm/enable_torque", "std_srvs/srv/SetBool", "data: true")
 REAL = {"sim": False, "emulated": True, "operator": "human", "lockstep": False, "reward": "operator"}
 
 
@@ -202,13 +203,17 @@ def test_the_arms_are_launched_as_hilrl_brings_them_up(tmp_path):
 def test_ctrl_c_lets_a_launched_arm_down(follower, tmp_path):
     arguments = [f"follower_port:={follower.port}", "follower_calibration:=follower.json", "sim:=false"]
     cameras = ["front_camera:=pattern", "wrist_camera:=pattern"]
-    with launching(tmp_path, "teleop.launch.py", *arguments, *cameras) as launched:
+    with (
+        launching(tmp_path, "teleop.launch.py", *arguments, *cameras) as launched,
+        contextlib.closing(Probe("/so101")) as probe,
+    ):
         nodes = launched.nodes(6)
+        torque = probe.node.create_client(SetBool, "arm/enable_torque")
         deadline = time.monotonic() + 90
         while not all(has_torque(follower)):
             assert time.monotonic() < deadline, launched.output
             # On a busy machine the board may answer too late at first: torque is asked for again.
-            subprocess.run(TORQUE_ON, capture_output=True, timeout=60, check=False)
+            probe.call(torque, SetBool.Request(data=True))
         launched.ctrl_c()
         assert all_gone(list(nodes.values()), 1)
         assert was_let_down(follower), launched.output

@@ -59,7 +59,7 @@ Start = Callable[[LaunchContext], list[LaunchDescriptionEntity]]
 
 def training() -> LaunchDescription:
     """Arguments and nodes of `train.launch.py`."""
-    return _description(start_training, options.OPTIONS, RUN, ROS2_CONTROL)
+    return _description(start_training, options.OPTIONS, RUN, last=[ROS2_CONTROL])
 
 
 def learning() -> LaunchDescription:
@@ -69,22 +69,22 @@ def learning() -> LaunchDescription:
 
 def recording() -> LaunchDescription:
     """Of `record.launch.py`."""
-    return _description(start_recording, options.OPTIONS, *DATASET, ROS2_CONTROL)
+    return _description(start_recording, options.OPTIONS, *DATASET, last=[ROS2_CONTROL])
 
 
 def trying() -> LaunchDescription:
     """Of `eval.launch.py`."""
-    return _description(start_trying, (), *TRIAL, ROS2_CONTROL)
+    return _description(start_trying, (), *TRIAL, last=[ROS2_CONTROL])
 
 
 def driving() -> LaunchDescription:
     """Of `teleop.launch.py`."""
-    return _description(start_driving, options.TELEOP_OPTIONS, ROS2_CONTROL)
+    return _description(start_driving, options.TELEOP_OPTIONS, last=[ROS2_CONTROL])
 
 
 def arm() -> LaunchDescription:
     """Of `arm.launch.py`."""
-    return _description(start_arm, options.ARM_OPTIONS, ROS2_CONTROL)
+    return _description(start_arm, options.ARM_OPTIONS, last=[ROS2_CONTROL])
 
 
 def start_training(context: LaunchContext) -> list[LaunchDescriptionEntity]:
@@ -226,8 +226,13 @@ def _when_done(process: ExecuteProcess, following: list[LaunchDescriptionEntity]
     return RegisterEventHandler(OnProcessExit(target_action=process, on_exit=go_on))
 
 
-def _description(start: Start, table: Sequence[Option], *own: DeclareLaunchArgument) -> LaunchDescription:
-    return LaunchDescription([*own, *_arguments(table), OpaqueFunction(function=start)])
+def _description(
+    start: Start,
+    table: Sequence[Option],
+    *own: DeclareLaunchArgument,
+    last: Sequence[DeclareLaunchArgument] = (),
+) -> LaunchDescription:
+    return LaunchDescription([*own, *_arguments(table), *last, OpaqueFunction(function=start)])
 
 
 def _arguments(table: Sequence[Option]) -> list[LaunchDescriptionEntity]:
