@@ -41,6 +41,11 @@ def configuration(share: Path, urdf: str) -> dict[str, Any]:
     }
 
 
+def write_parameters(parameters: dict[str, Any], file: Path) -> None:
+    """As a ROS parameter file for whatever namespace: MoveItPy's own way from a dictionary is for none."""
+    file.write_text(yaml.safe_dump({"/**": {"ros__parameters": parameters}}))
+
+
 class MoveIt:
     """MoveIt with the arm above a table. It commands nothing: nobody executes what it plans but we."""
 
@@ -48,12 +53,11 @@ class MoveIt:
         from moveit.planning import MoveItPy, PlanRequestParameters
 
         parameters = configuration(Path(get_package_share_directory("hilrl")), urdf)
-        with tempfile.NamedTemporaryFile("w", prefix="moveit_", suffix=".yaml") as file:
-            # For whatever namespace: MoveItPy's own way from a dictionary is for none.
-            yaml.safe_dump({"/**": {"ros__parameters": parameters}}, file)
-            file.flush()
+        with tempfile.TemporaryDirectory(prefix="moveit_") as folder:
+            file = Path(folder, "parameters.yaml")
+            write_parameters(parameters, file)
             self._moveit = MoveItPy(
-                node_name="moveit", name_space=namespace, launch_params_filepaths=[file.name]
+                node_name="moveit", name_space=namespace, launch_params_filepaths=[str(file)]
             )
         self._arm = self._moveit.get_planning_component(GROUP)
         # Those called plan_request_params; the second word would be a prefix of that name.

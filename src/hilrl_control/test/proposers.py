@@ -1,6 +1,6 @@
 """Programs in the place of MoveIt's, for a planner that must not trust it.
 
-    python proposers.py NAME CONNECTION NAMESPACE
+python proposers.py NAME CONNECTION NAMESPACE
 """
 
 import sys

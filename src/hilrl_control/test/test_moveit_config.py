@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pinocchio as pin
 import pytest
+import rclpy
 import yaml
 
 from hilrl_control import moveit_process
@@ -14,6 +15,7 @@ from hilrl_control.collision import CollisionModel
 from hilrl_control.kinematics import TCP_FRAME
 from hilrl_control.settings import Settings
 from hilrl_ros.joints import JOINT_NAMES
+from hilrl_ros.testing import new_namespace
 
 ROOT = Path(__file__).parents[3]
 SETTINGS = Settings.default()
@@ -139,18 +141,31 @@ def test_the_planner_that_is_asked_for_is_set_up_for_the_group(parameters, srdf)
     assert parameters["robot_description_kinematics"][moveit_process.GROUP]["position_only_ik"]
 
 
-def test_ros_can_read_the_parameters(parameters):
-    """It knows neither aliases nor empty values nor lists of several types."""
-    text = yaml.safe_dump({"/**": {"ros__parameters": parameters}})
-    assert "&id" not in text
+def test_ros_reads_the_parameters_in_any_namespace(parameters, tmp_path):
+    """Its parser knows neither aliases nor empty values nor lists of several types."""
+    file = tmp_path / "moveit.yaml"
+    moveit_process.write_parameters(parameters, file)
+    context = rclpy.Context()
+    rclpy.init(context=context, args=["--ros-args", "--params-file", str(file)])
+    node = rclpy.create_node(
+        "moveit",
+        namespace=new_namespace(),
+        context=context,
+        automatically_declare_parameters_from_overrides=True,
+    )
 
-    def values(tree):
-        return (
-            [leaf for branch in tree.values() for leaf in values(branch)]
-            if isinstance(tree, dict)
-            else [tree]
-        )
+    def leaves(tree, name=()):
+        if not isinstance(tree, dict):
+            return {".".join(name): tree}
+        return {
+            key: leaf for part, branch in tree.items() for key, leaf in leaves(branch, (*name, part)).items()
+        }
 
-    for value in values(parameters):
-        assert value not in (None, [], {})
-        assert not isinstance(value, list) or len({type(element) for element in value}) == 1
+    try:
+        for name, value in leaves(parameters).items():
+            read = node.get_parameter(name).value
+            assert (list(read) if isinstance(value, list) else read) == value, name
+            assert type(read) is type(value) or isinstance(value, list)
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown(context=context)
