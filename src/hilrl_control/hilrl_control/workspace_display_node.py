@@ -135,10 +135,8 @@ class WorkspaceDisplay(Node):
         if not result.successful:
             self._put_back(face, result.reason)
             return
-        assert self._workspace is not None
-        before, self._workspace = face.place(self._workspace), Workspace.from_corners(low, high)
-        after = face.place(self._workspace)
-        self.get_logger().info(f"workspace {face.name}: {before:.3f} -> {after:.3f} m")
+        self._workspace = Workspace.from_corners(low, high)
+        self.get_logger().info(f"workspace {face.name} dragged to {face.place(self._workspace):.3f} m")
         self._faces.show(handles(self._workspace))
 
     def _put_back(self, face: Face, reason: str) -> None:
