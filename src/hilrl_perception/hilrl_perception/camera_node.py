@@ -58,7 +58,13 @@ class Camera(Node):
 
     def _publish(self, frame: Frame, stamp_ns: int) -> None:
         """From the thread that captures, so that no frame waits for the executor."""
-        self._publisher.publish(images.to_message(frame, stamps.from_ns(stamp_ns), self._frame_id))
+        message = images.to_message(frame, stamps.from_ns(stamp_ns), self._frame_id)
+        try:
+            self._publisher.publish(message)
+        except Exception:  # rclpy has no public name for it
+            # A signal ends ROS at once, this thread a moment later.
+            if self.context.ok():
+                raise
 
     def _complain(self, reason: str) -> None:
         self.get_logger().error(f"camera {self._name}: device: {reason}; nothing is published, trying again")

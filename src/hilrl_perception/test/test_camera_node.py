@@ -160,3 +160,9 @@ def test_a_signal_ends_it_at_once_while_it_waits_for_a_camera(viewer, start_node
     process = start_node(NODE, *settings(tmp_path / "none.avi"))
     viewer.probe.spin_until(lambda: "does not exist" in process.log, 60.0)
     assert process.stop() == 0
+
+
+def test_a_signal_ends_it_quietly_while_frames_come(viewer, start_node):
+    process = start_node(NODE, *settings("pattern", fps=120.0))
+    viewer.see(10)
+    assert process.stop() == 0 and "Traceback" not in process.log
