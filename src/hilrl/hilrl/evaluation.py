@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hilrl import boards, episodes, graph
+from hilrl.arm_console import HELP
 from hilrl.arm_watch import beside_arms
 from hilrl.episodes import of_kind
 from hilrl.parameter_files import merged
@@ -77,6 +78,8 @@ def evaluate(run: str | None, checkpoint: str, count: int, videos: int) -> int:
     config = folder.load()
     policies = {_label(which): folder.policy(which) for which in _wanted(folder, checkpoint)}
     console = Console()
+    if not config.options["sim"]:
+        console.print(f"`hilrl keyboard` says how an episode ends. Here: {HELP}", highlight=False)
     found: dict[str, Summary] = {}
     details: dict[str, Any] = {}
     with folder.lock():
