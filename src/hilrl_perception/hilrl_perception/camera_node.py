@@ -7,6 +7,7 @@ from typing import Any
 import cv2
 from sensor_msgs.msg import Image
 
+from hilrl_learning.large_messages import make_room
 from hilrl_perception.camera_capture import Capture
 from hilrl_perception.camera_source import Frame, open_source
 from hilrl_ros import images, qos, stamps
@@ -84,4 +85,6 @@ def main() -> None:
     cv2.setNumThreads(1)
     # What OpenCV says about devices that cannot be opened is said once, by this node.
     cv2.setLogLevel(0)
+    # A frame of 640x480 is larger than what Fast DDS shares by default; in pieces, half of them are lost.
+    make_room()
     run_node(Camera)

@@ -166,3 +166,12 @@ def test_a_signal_ends_it_quietly_while_frames_come(viewer, start_node):
     process = start_node(NODE, *settings("pattern", fps=120.0))
     viewer.see(10)
     assert process.stop() == 0 and "Traceback" not in process.log
+
+
+def test_large_frames_arrive_one_after_the_other_though_nobody_asks_again_for_a_lost_one(viewer, start_node):
+    """Subscribers of cameras are best effort; a frame that does not fit into shared memory goes in pieces."""
+    start_node(NODE, *settings("pattern", width=640, height=480, fps=10.0))
+    viewer.see(5)
+    blocks = [int((images.to_array(m)[240] == 255).all(axis=1).argmax()) for m in viewer.see(60)]
+    steps = [(b - a) % 580 for a, b in pairwise(blocks)]
+    assert sum(step in (9, 10) for step in steps) > 0.75 * len(steps)
