@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from hilrl import parameter_files
 from hilrl.graph_client import GraphClient, connected
 from hilrl.parameter_tables import parameter_tables
 from hilrl_hardware.emulator.client import EmulatedBus
@@ -23,6 +24,7 @@ from hilrl_ros.testing import new_namespace, starting_nodes
 pytestmark = pytest.mark.timeout(300)
 
 TABLES = parameter_tables()
+PRESETS = sorted((Path(__file__).resolve().parents[1] / "config" / "presets").glob("*.yaml"))
 STARTED_S = 90.0
 """Longest that a node may take to start: some import torch."""
 MODULES = {
@@ -227,3 +229,21 @@ def test_bounds_that_contradict_each_other_are_refused_separately_and_together(s
     together = {"workspace_min": moved_low, "workspace_max": moved_high}
     assert client.change(node, together) == ""
     assert client.values(node, list(together)) == together
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
+def test_a_preset_keeps_to_the_tables_of_all_its_nodes(preset):
+    for name, values in parameter_files.load(preset).items():
+        table = {parameter.name: parameter for parameter in TABLES[name]}
+        for parameter, value in values.items():
+            assert table[parameter].problem(value) is None
+            assert type(value) is type(table[parameter].default), "as ROS reads it, 1 is no double"
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("name", ["arm", "leader_teleop"])
+def test_a_preset_is_taken_by_the_nodes_of_a_real_arm(started, preset, name):
+    client, node = started(name)
+    values = parameter_files.load(preset)[name]
+    assert client.change(node, values) == ""
+    assert client.values(node, list(values)) == values

@@ -4,10 +4,9 @@ import argparse
 import os
 from pathlib import Path
 
-from hilrl import doctor_devices, doctor_machine
+from hilrl import doctor_machine
 from hilrl.findings import Finding, note, wrong, wrongs
 from hilrl.run_folder import RunFolder
-from hilrl.session import attach
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,13 +22,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """The exit status."""
+    memory = doctor_machine.shared_memory()
+    if wrongs([memory]):
+        _show("this machine", [memory])
+        print("\nNothing else was looked at: the kernel would kill every process that loads ROS.")
+        return 1
+    # Not before: this process loads ROS with it.
+    from hilrl import doctor_devices
+    from hilrl.session import attach
+
     folder = attach()
     findings: list[Finding] = []
     if not chosen.graph:
         uses_gpu = _option(folder, "device") == "cuda"
-        findings += _show(
-            "this machine", [*doctor_machine.look(Path.cwd(), uses_gpu), *doctor_devices.look()]
-        )
+        machine = doctor_machine.look(Path.cwd(), uses_gpu)
+        findings += _show("this machine", [*machine, *doctor_devices.look()])
     if not chosen.machine:
         findings += _show(_title(folder), _graph(folder))
     bad = len(wrongs(findings))
@@ -38,7 +45,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def _graph(folder: RunFolder | None) -> list[Finding]:
-    from hilrl import doctor_graph, doctor_rules  # rclpy takes its time, and may be what is wrong
+    from hilrl import doctor_graph, doctor_rules
     from hilrl.graph_client import connected
 
     with connected() as client:

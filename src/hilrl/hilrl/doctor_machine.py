@@ -29,8 +29,8 @@ def look(folder: Path, uses_gpu: bool) -> list[Finding]:
     return [
         python(),
         ros(),
+        shared_memory(),
         discovery(),
-        shared_memory(SHARED_MEMORY),
         *left_behind(SHARED_MEMORY),
         disk(folder),
         clock(),
@@ -105,8 +105,8 @@ def discovery() -> Finding:
     )
 
 
-def shared_memory(path: Path) -> Finding:
-    """What DDS moves images through."""
+def shared_memory(path: Path = SHARED_MEMORY) -> Finding:
+    """What DDS moves images through. Where it is full, the kernel kills who loads ROS (SIGBUS)."""
     if not path.is_dir():
         return wrong(f"{path} is missing", "mount it: images between processes go through it")
     free = shutil.disk_usage(path).free

@@ -42,9 +42,11 @@ VIEWERS = {node.name for node in viewers.NODES}
 """Come and go as somebody looks."""
 OURS = (graph.NODE_NAMES - VIEWERS) | {"keyboard_teleop", "reward_collector", "workspace_display"}
 """Nodes that speak on /diagnostics."""
-SILENT_ADVICE = (
-    "it hangs, was stopped, or has just died: see its log and `ps`; end the run with Ctrl+C and go on with it"
+UNANSWERED_ADVICE = (
+    "it has ended, hangs or was stopped: log/{0}.log in the run's folder tells why, `pgrep -fa __node:={0}` "
+    "whether it is there still; end the run with Ctrl+C and go on with it"
 )
+SILENT_ADVICE = "it hangs, or has just ended: see its log; end the run with Ctrl+C and go on with it"
 
 
 def judge(view: GraphView) -> list[Finding]:
@@ -59,9 +61,7 @@ def _missing(view: GraphView) -> Iterator[Finding]:
     for node in sorted(view.expected - view.nodes):
         if _base(node) in VIEWERS:
             continue
-        yield wrong(
-            f"{node} is not there", f"its log, log/{_base(node)}.log in the run's folder, tells why it ended"
-        )
+        yield wrong(f"{node} does not answer", UNANSWERED_ADVICE.format(_base(node)))
 
 
 def _silent(view: GraphView) -> Iterator[Finding]:
