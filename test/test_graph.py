@@ -294,10 +294,11 @@ def test_texts_stay_texts_to_the_parser_of_ros(tmp_path):
     assert values == {"axes": ["x", "y", "n"], "one": "1", "rate": 1e-5}
 
 
-def test_node_arguments_carry_names_remappings_and_parameters():
+def test_node_arguments_carry_names_remappings_enclave_and_parameters():
     node = graph.Node("p", "x", "n", respawn=True, namespace="/ns", remappings=(("a", "b"),))
     assert ros_arguments(node, Path("/f.yaml")) == (
-        ["--ros-args", "-r", "__node:=n", "-r", "__ns:=/ns", "-r", "a:=b", "--params-file", "/f.yaml"]
+        ["--ros-args", "-r", "__node:=n", "-r", "__ns:=/ns", "-r", "a:=b"]
+        + ["--enclave", "/ns/n", "--params-file", "/f.yaml"]
     )
 
 

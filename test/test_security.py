@@ -173,3 +173,19 @@ def test_a_missing_sros2_is_said_before_anything_is_made(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"security: expected `ros2 security`"):
         security.make_keystore(tmp_path / "keys", [ROBOT])
     assert not (tmp_path / "keys").exists()
+
+
+def test_without_its_keys_no_node_starts(tmp_path):
+    """Security that is asked for and not to be had stops a node."""
+    with closing(Fleet(tmp_path, {ROBOT: 0}, {})) as fleet:
+        fleet.environment |= {
+            "ROS_SECURITY_ENABLE": "true",
+            "ROS_SECURITY_STRATEGY": "Enforce",
+            "ROS_SECURITY_KEYSTORE": str(tmp_path),
+        }
+        fleet.start(f"/{ROBOT}/intervention_mux")
+        deadline = time.monotonic() + PATIENCE_S
+        while not fleet.ended():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert f"/enclaves/{ROBOT}/intervention_mux" in fleet.output(f"/{ROBOT}/intervention_mux")

@@ -84,6 +84,8 @@ def ros_arguments(node: Node, parameter_file: Path) -> list[str]:
     arguments += ["-r", f"__ns:={node.namespace}"]
     for source, target in node.process_remappings:
         arguments += ["-r", f"{source}:={target}"]
+    # Only where ROS_SECURITY_ENABLE says so is it looked at; see security.py.
+    arguments += ["--enclave", node.fully_qualified_name]
     return [*arguments, "--params-file", str(parameter_file)]
 
 
