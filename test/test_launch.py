@@ -203,8 +203,11 @@ def test_the_arms_are_launched_as_hilrl_brings_them_up(tmp_path):
 def test_ctrl_c_lets_a_launched_arm_down(follower, tmp_path):
     arguments = [f"follower_port:={follower.port}", "follower_calibration:=follower.json", "sim:=false"]
     cameras = ["front_camera:=pattern", "wrist_camera:=pattern"]
+    # Longer than launch would wait by itself.
+    (tmp_path / "slowly.yaml").write_text("/**/arm: {ros__parameters: {ease_down_s: 7.0}}")
+    slowly = "params_file:=slowly.yaml"
     with (
-        launching(tmp_path, "teleop.launch.py", *arguments, *cameras) as launched,
+        launching(tmp_path, "teleop.launch.py", *arguments, *cameras, slowly) as launched,
         contextlib.closing(Probe("/so101")) as probe,
     ):
         nodes = launched.nodes(6)
