@@ -76,6 +76,10 @@ class Fleet:
             self._running[name].send_signal(by)
         return [self._running[name].wait(30.0) for name in names]
 
+    def pid(self, name: str) -> int:
+        """Of the process that a node is."""
+        return self._running[name].pid
+
     def ended(self) -> list[str]:
         """Nodes that were started and run no longer."""
         return [name for name, process in self._running.items() if process.poll() is not None]
