@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hilrl.option import Option, Value
+from hilrl.real_arm_needs import expect_a_board_each, expect_fit_for_a_real_arm
 
 FOLLOWER_PORT = Option(
     "follower_port",
@@ -256,7 +257,7 @@ def checked(values: Mapping[str, Any]) -> dict[str, Value]:
     """All options of a run: `values` over the defaults. Raises ValueError naming the option at fault."""
     resolved = _resolved(OPTIONS, values)
     if not resolved["sim"]:
-        _expect_fit_for_a_real_arm(resolved)
+        expect_fit_for_a_real_arm(resolved)
     elif resolved["emulated"] and "leader" not in resolved["devices"]:
         raise ValueError("emulated: a simulated arm has no board; add sim false, or devices leader")
     if resolved["operator"] == "human" and resolved["lockstep"]:
@@ -270,36 +271,12 @@ def checked(values: Mapping[str, Any]) -> dict[str, Value]:
     return resolved
 
 
-def _expect_fit_for_a_real_arm(resolved: Mapping[str, Any]) -> None:
-    got = {name: resolved[name] for name in ("operator", "lockstep", "reward")}
-    if got["operator"] != "human" or got["lockstep"] or got["reward"] == "sim":
-        text = ", ".join(f"{name} {str(value).lower()}" for name, value in got.items())
-        raise ValueError(
-            "sim: a real arm needs a person, real time and somebody who judges: operator human, lockstep "
-            f"false, reward classifier, rule or operator; got {text}"
-        )
-    if (got["reward"], resolved["reward_rule"]) == ("rule", "object_height"):
-        raise ValueError(
-            "reward_rule: object_height is known of a simulated object only; for a real arm expected "
-            "gripper_width or ee_pose"
-        )
-    for name in ("follower_port", "front_camera", "wrist_camera"):
-        if not resolved[name]:
-            raise ValueError(f"{name}: expected a device, got none")
-    _expect_a_board_each(resolved)
-
-
-def _expect_a_board_each(resolved: Mapping[str, Any]) -> None:
-    if resolved["follower_port"] == resolved["leader_port"]:
-        raise ValueError(f"leader_port: {resolved['leader_port']} is the follower's; each arm has its board")
-
-
 def checked_for_arm(values: Mapping[str, Any]) -> dict[str, Value]:
     """As `checked`, for the arms."""
     resolved = _resolved(ARM_OPTIONS, values)
     if not resolved["follower_port"]:
         raise ValueError("follower_port: expected a device, got none")
-    _expect_a_board_each(resolved)
+    expect_a_board_each(resolved)
     return resolved
 
 
