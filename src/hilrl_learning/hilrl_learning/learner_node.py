@@ -3,6 +3,7 @@
 This thread receives, stores and publishes. Training has a thread of its own.
 """
 
+import atexit
 import fcntl
 import os
 import sys
@@ -277,6 +278,8 @@ class Learner(Node):
         """Called by `run_node` at the end: leave a checkpoint to go on from."""
         if not self._training.stop(STOP_S):
             print(f"learner: still busy after {STOP_S} s, the last checkpoint stands", file=sys.stderr)
+            # Torch would abort where the interpreter goes away below its thread.
+            atexit.register(os._exit, 0)
             return
         if self._training.failure is None:
             try:
