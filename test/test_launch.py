@@ -97,12 +97,18 @@ def assert_same(launched: Launched, nodes: list[Node], folder: RunFolder) -> Non
     parameter_file = folder.path / "parameters.yaml"
     parameters = yaml.safe_load(parameter_file.read_text())
     for node in nodes:
-        expected = [str(executable(node)), *ros_arguments(node, parameter_file)]
-        # Each argument of ROS stands for itself: their order is launch's own.
-        assert sorted(found[node.name].cmdline()[-len(expected) :]) == sorted(expected)
+        program = str(executable(node))
+        expected = [program, *ros_arguments(node, parameter_file)]
+        started = found[node.name].cmdline()
+        # Each argument of ROS stands for itself: their order is launch's own, and it begins them twice.
+        assert rest_of(started[started.index(program) :]) == rest_of(expected)
         assert found[node.name].nice() == psutil.Process().nice() + node.niceness
         given = parameters.get(node.fully_qualified_name, {"ros__parameters": {}})
         assert given["ros__parameters"] == dict(node.parameters)
+
+
+def rest_of(command: list[str]) -> list[str]:
+    return sorted(word for word in command if word != "--ros-args")
 
 
 def emulated(folder: RunFolder) -> dict:

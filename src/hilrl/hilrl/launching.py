@@ -200,6 +200,7 @@ def actions(nodes: Sequence[Node], folder: RunFolder) -> dict[str, LaunchNode]:
             exec_name=node.name,
             namespace=node.namespace,
             arguments=list(node.arguments),
+            ros_arguments=["--enclave", node.fully_qualified_name],
             parameters=[str(parameter_file)],
             remappings=node.process_remappings,
             respawn=node.respawn,
