@@ -6,6 +6,7 @@ network is flooded; new steps wait in the spool for their turn. A gap that a rec
 Where receipts only stand still, all that has none is sent again (go-back-N).
 """
 
+import time
 from collections.abc import Callable
 
 from hilrl_learning.spool import Spool
@@ -16,6 +17,9 @@ WINDOW = 256
 BURST = 16
 """Steps sent per `pump`: about 3 ms of work."""
 
+PUMP_S = 0.005
+"""Longest that a `pump` goes on: where the network takes steps slowly, sending holds up the control loop."""
+
 STALL_S = 2.0
 """Receipts stand still this long with steps under way: they are lost, send again."""
 
@@ -24,11 +28,15 @@ SILENCE_S = 1.0
 
 
 class StepSender:
-    """Drives one spool. `send(payload)` must not block; `now_s` is a monotonic clock."""
+    """Drives one spool. `send(payload)` should not block for long; `now_s` is a monotonic clock."""
 
-    def __init__(self, spool: Spool, send: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, spool: Spool, send: Callable[[bytes], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`clock`: seconds, never set back; tells how long sending takes."""
         self._spool = spool
         self._send = send
+        self._clock = clock
         self._sent = 0
         self._acknowledged = 0
         self._lacking = range(0)
@@ -88,7 +96,10 @@ class StepSender:
             return
         if self._sent > self._acknowledged and now_s - self._progress_s > STALL_S:
             self._sent, self._progress_s = self._acknowledged, now_s
+        until_s = self._clock() + PUMP_S
         for _ in range(BURST):
+            if self._clock() > until_s:
+                return
             if self._lacking:
                 self._send(self._spool.read(self._lacking[0]))
                 self._lacking = self._lacking[1:]

@@ -112,8 +112,12 @@ class Sending:
     def __init__(self, folder) -> None:
         self.spool = Spool(folder)
         self.sent: list[int] = []
-        self.sender = StepSender(self.spool, lambda payload: self.sent.append(int(payload)))
-        self.now_s = 0.0
+        self.now_s = self.sending_s = 0.0
+        self.sender = StepSender(self.spool, self._send, lambda: self.now_s)
+
+    def _send(self, payload: bytes) -> None:
+        self.sent.append(int(payload))
+        self.now_s += self.sending_s
 
     def step(self, count: int = 1) -> None:
         for _ in range(count):
@@ -193,6 +197,16 @@ def test_a_slow_learner_is_not_flooded(tmp_path):
     sending.acknowledge(30)
     assert sending.pump_all() == list(range(WINDOW + 1, WINDOW + 31))
     assert sending.sender.lag == WINDOW + 20
+
+
+def test_a_network_that_takes_steps_slowly_does_not_hold_up_the_control_loop(tmp_path):
+    sending = Sending(tmp_path)
+    sending.step(BURST)
+    sending.acknowledge(0)
+    sending.sending_s = 0.15
+    for count in (1, 2, 3):
+        sending.sender.pump(sending.now_s)
+        assert sending.sent == list(range(1, count + 1)), "one at a time"
 
 
 def test_a_learner_that_lacks_what_is_gone_is_reported(tmp_path):
