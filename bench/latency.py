@@ -6,8 +6,8 @@ As separate processes and composed, at each control rate, with the learner elsew
 
 RUN is the folder of a trained run. The stamp is that of the newest camera frames that the action was chosen
 from, or older; the simulation stamps a frame before it renders it. Simulated time runs at the pace of the
-wall clock: the offset between the two is that of the fastest joint state in the window, so that what is
-measured includes all but the delivery of one small message.
+wall clock: the offset between the two is that of the fastest joint state in the window. All times are those
+at which a node published.
 """
 
 import argparse
@@ -30,8 +30,8 @@ from hilrl_ros.stamps import to_ns
 from table import header
 
 CAMERA_HZ = 30.0
-INFERENCE_S = 0.0015
-"""A frame that came less than this before the action was not seen by it: the network alone takes longer."""
+INFERENCE_S = 0.001
+"""A crop published less than this before the action was not seen by it: the network alone takes longer."""
 SETTLE_S = 8.0
 
 
@@ -56,9 +56,10 @@ class Probe:
         self._keep(node, JointState, "/so101/joint_commands", qos.EVENTS, self.commands)
 
     def _keep(self, node: RosNode, kind: type, topic: str, profile: object, seen: list) -> None:
-        def on_message(message: object) -> None:
+        def on_message(message: object, info: dict[str, int]) -> None:
+            # Both of the publisher's making: how fast this process takes messages plays no part.
             self.messages += 1
-            seen.append((to_ns(message.header.stamp), time.monotonic()))
+            seen.append((to_ns(message.header.stamp), 1e-9 * info["source_timestamp"]))
 
         node.create_subscription(kind, topic, on_message, profile)
 
@@ -81,15 +82,16 @@ class Probe:
     def latencies_s(self) -> tuple[np.ndarray, np.ndarray]:
         """Stamp of the older camera's frame to command, and how old that frame was when the action came."""
         offset_s = min(came_s - stamp_ns * 1e-9 for stamp_ns, came_s in self.joints)
-        commanded = {}
-        for stamp_ns, came_s in self.commands:
-            commanded.setdefault(stamp_ns, came_s)
+        commands = sorted(self.commands, key=lambda command: command[1])
         whole, ages = [], []
         for stamp_ns, came_s in self.actions:
             frames = [newest_before(seen, came_s - INFERENCE_S) for seen in self.crops.values()]
-            if stamp_ns in commanded and None not in frames:
+            # The controller's ticks in between bear stamps of their own, and some are the same by chance.
+            answers = (at_s for of_ns, at_s in commands if of_ns == stamp_ns and at_s > came_s)
+            commanded_s = next(answers, None)
+            if commanded_s is not None and None not in frames:
                 seen_s = min(frames) * 1e-9 + offset_s
-                whole.append(commanded[stamp_ns] - seen_s)
+                whole.append(commanded_s - seen_s)
                 ages.append(came_s - seen_s)
         return np.array(whole), np.array(ages)
 
@@ -121,8 +123,13 @@ def measure(run: RunFolder, control_hz: float, shares: bool, window_s: float) ->
             of_node["control_hz"] = control_hz
         if name in ("sim", "ee_controller", "actor"):
             of_node["lockstep"] = False
-    parameters["sim"]["camera_hz"] = CAMERA_HZ
+    # A multiple of both, or the simulator would round the cameras.
+    parameters["sim"].update(camera_hz=CAMERA_HZ, state_hz=2 * CAMERA_HZ)
     parameters["image_cropper"].pop("reliable", None)
+    # Of another task than it was trained for, or it would have done it in a second or two each time: what is
+    # measured is an episode, not the reset of the simulated scene, which no camera waits for.
+    parameters["sim"]["task"] = "place"
+    parameters["actor"]["max_episode_steps"] = 100_000
     policy = {"policy_file": str(run.policy("last")[1]), "evaluation_episodes": 10_000}
     nodes = graph.evaluate(options, parameters, run.path, policy)
     found: list[Probe] = []

@@ -10,6 +10,7 @@ from rcl_interfaces.msg import ParameterDescriptor
 
 from hilrl import parameter_files
 from hilrl.graph_client import GraphClient, connected, fitted
+from hilrl.run_folder import RunFolder
 from hilrl.session import attach
 
 
@@ -51,12 +52,12 @@ def run(chosen: argparse.Namespace) -> int:
         return 0
     asked = assignments(chosen.values) if chosen.verb == "set" else {}
     wanted = parameter_files.load(chosen.file) if chosen.verb == "load" else {}
-    attach()
+    folder = attach()
     with connected() as graph:
         if chosen.verb == "set":
             return _set(graph, graph.find(chosen.node), asked)
         if chosen.verb == "load":
-            return _load(graph, wanted)
+            return _load(graph, wanted, nodes_of(folder) if folder else None)
         nodes = [graph.find(chosen.node)] if chosen.node else graph.nodes()
         if not nodes:
             raise RuntimeError("no node runs in this ROS domain; start a graph with `hilrl up`")
@@ -95,14 +96,28 @@ def _set(graph: GraphClient, node: str, values: Mapping[str, Any]) -> int:
     return 0
 
 
-def _load(graph: GraphClient, wanted: Mapping[str, Mapping[str, Any]]) -> int:
-    """Everything that can be set; 1 where something of the file is not in force afterwards."""
-    running = graph.nodes()
+def nodes_of(folder: RunFolder) -> set[str]:
+    """Names of the nodes that the graph was started with."""
+    return set(parameter_files.load(folder.path / "parameters.yaml"))
+
+
+def _load(graph: GraphClient, wanted: Mapping[str, Mapping[str, Any]], started: set[str] | None) -> int:
+    """Everything that can be set; 1 where something of the file is not in force afterwards.
+
+    `started`: names of the graph's nodes, where they are known; one of them that is not found is amiss.
+    """
+    needed = set(wanted) if started is None else started & set(wanted)
+
+    def all_there(found: set[str]) -> bool:
+        return bool(found) and needed <= {node.rpartition("/")[2] for node in found}
+
+    running = graph.nodes(all_there)
     missed = 0
     for name, values in wanted.items():
         nodes = [node for node in running if node.rpartition("/")[2] == name]
         if not nodes:
             print(f"{name}: does not run; nothing to set")
+            missed += started is not None and name in needed
         for node in nodes:
             missed += _load_one(graph, node, values)
     return 1 if missed else 0

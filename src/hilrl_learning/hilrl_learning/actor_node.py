@@ -3,6 +3,7 @@
 import gc
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -93,7 +94,7 @@ class Actor(Node):
             self.create_subscription(
                 Image,
                 f"camera/{camera}/image_crop",
-                lambda message, camera=camera: self._take("add_image", camera, message),
+                partial(self._on_image, camera),
                 qos.IMAGES,
             )
         for kind, topic, method, profile in (
@@ -140,7 +141,11 @@ class Actor(Node):
             return
         if tick is not None:
             self._on_tick(tick)
-        elif not self._lockstep and self._sync.has_new_frames and self._pace.on_frames(time.monotonic()):
+
+    def _on_image(self, camera: str, message: Image) -> None:
+        self._take("add_image", camera, message)
+        # Other parts that come later do not count: the tick is to follow the frames.
+        if not self._lockstep and self._sync.has_new_frames and self._pace.on_frames(time.monotonic()):
             self._on_due()
 
     def _on_ee_state(self, message: EeState) -> None:

@@ -4,6 +4,7 @@ In lockstep everything of a tick carries the same stamp, and a tick is whole whe
 arrived. In real time every stream has its own rate, and a tick is the newest of each, if none is stale.
 """
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -155,6 +156,8 @@ class _Newest:
     value: object
     stamp_ns: int
     arrived_s: float
+    interval_s: float = math.inf
+    """Since the one before it arrived."""
 
 
 class RealTimeSync:
@@ -182,11 +185,17 @@ class RealTimeSync:
 
     @property
     def has_new_frames(self) -> bool:
-        """Whether every camera has given one since the last tick was taken."""
-        return all(
-            name in self._newest and self._newest[name].stamp_ns != self._seen_ns.get(name)
-            for name in self._cameras
-        )
+        """Whether it is time to take them.
+
+        Each camera has given one since the last tick, and none of them is so old that it is worth waiting for
+        the next one: of cameras that see at one time, it is the last that counts.
+        """
+        newest = [self._newest[name] for name in self._cameras if name in self._newest]
+        seen = [self._seen_ns.get(name) for name in self._cameras]
+        if len(newest) < len(seen) or any(n.stamp_ns == s for n, s in zip(newest, seen, strict=True)):
+            return False
+        now_s = max(n.arrived_s for n in newest)
+        return all(now_s - n.arrived_s <= 0.5 * n.interval_s for n in newest)
 
     def add_image(self, camera: str, message: Image) -> None:
         """Raises ValueError as in lockstep."""
@@ -234,7 +243,9 @@ class RealTimeSync:
         self._taken = None
 
     def _set(self, name: str, value: object, message: Image | JointState | EeState) -> None:
-        self._newest[name] = _Newest(value, to_ns(message.header.stamp), self._clock())
+        now_s, before = self._clock(), self._newest.get(name)
+        interval_s = now_s - before.arrived_s if before else math.inf
+        self._newest[name] = _Newest(value, to_ns(message.header.stamp), now_s, interval_s)
 
     def _stale(self) -> str:
         now_s = self._clock()

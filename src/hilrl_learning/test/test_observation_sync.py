@@ -208,3 +208,23 @@ def test_frames_are_new_once_all_cameras_have_given_one_since_the_last_tick():
     assert world.sync.has_new_frames
     world.sync.forget()
     assert not world.sync.has_new_frames
+
+
+@pytest.mark.parametrize(
+    ("wrist_s", "by"), [(0.004, "wrist"), (0.010, "wrist"), (0.023, "front"), (0.030, "front")]
+)
+def test_frames_are_taken_as_that_camera_gives_one_that_leaves_the_other_youngest(wrist_s, by):
+    world = RealTime()
+    events = [
+        (k / 30 + late_s, name) for k in range(30) for name, late_s in (("front", 0.0), ("wrist", wrist_s))
+    ]
+    taken = []
+    for at_s, camera in sorted(events):
+        world.now_s = at_s
+        world.sync.add_image(camera, image(round(at_s * 1e9)))
+        world.sync.add_joint_state(joints(round(at_s * 1e9)))
+        world.sync.add_ee_state(ee(round(at_s * 1e9)))
+        if world.sync.has_new_frames:
+            taken.append(camera)
+            world.sync.take()
+    assert len(taken) >= 28 and set(taken[2:]) == {by}
