@@ -44,7 +44,8 @@ def test_a_demonstration_at_the_keyboard_counts_and_the_policy_trained_on_it_can
     assert shown.success and shown.intervention_steps == shown.steps
     assert 10 <= shown.steps < 40, "as long as it was shown for"
 
-    command.wait_until(lambda: "training" in command.output, 60)
+    actor_log = tmp_path / "runs" / "taught" / "log" / "actor.log"
+    command.wait_until(lambda: "training episodes" in actor_log.read_text(), 60)
     person.sees("")  # what was on the screen before is of the demonstration
     command.wait_until(lambda: person.sees("arm: policy"), 60)
     person.hold("s", 2.0)
