@@ -205,5 +205,6 @@ def test_a_second_simulator_on_the_same_clock_is_refused(in_real_time):
     fleet.start(f"/{A}/sim")
     probe.spin_until(lambda: shared, PATIENCE_S)
     fleet.start(f"/{B}/sim")
-    probe.spin_until(lambda: fleet.ended() == [f"/{B}/sim"], PATIENCE_S)
+    probe.spin_until(fleet.ended, PATIENCE_S)
+    assert fleet.ended() == [f"/{B}/sim"]
     assert "/clock: expected to be the only clock" in fleet.output(f"/{B}/sim")

@@ -27,6 +27,8 @@ REPEAT_S = 0.2
 """Lockstep: with no command for this long, of wall time, the last observation is published again."""
 ALONE_S = 1.5
 """Real time: how long to look for another clock before being one."""
+NEWCOMER_S = 30.0
+"""Real time: for how long a new clock gives way to one that is ahead of it. Discovery can take seconds."""
 REPORT_S = 5.0
 """At most one report of the same trouble in this time."""
 
@@ -83,7 +85,7 @@ class SimNode(Node):
             urdf=params["urdf"] or None,
         )
         if not params["lockstep"]:
-            self._refuse_second_clock(until_s=started_s + ALONE_S)
+            self._look_for_clock(until_s=started_s + ALONE_S)
         self._clock_pub = self.create_publisher(ClockMessage, "/clock", qos.JOINT_STATES)
         self._joints_pub = self.create_publisher(JointState, "joint_states", qos.JOINT_STATES)
         self._reward_pub = self.create_publisher(RewardEstimate, "reward", qos.EVENTS)
@@ -102,6 +104,10 @@ class SimNode(Node):
         else:
             self._start_real_time(params["state_hz"], params["camera_hz"])
             self._timer = self.create_timer(self._chunk_s, self._on_wall_tick, clock=wall)
+            self._clocks_sub = self.create_subscription(
+                ClockMessage, "/clock", self._on_clock, qos.JOINT_STATES
+            )
+            self._newcomer_timer = self.create_timer(NEWCOMER_S, self._stay, clock=wall)
         self._repeats = 0
         self.diagnostics.ask(self._diagnose)
         self._publish(self._sim.reset(params["seed"], render=False), with_images=True)
@@ -117,18 +123,30 @@ class SimNode(Node):
             report.warn("simulated time runs slower than the wall clock: the machine is too busy")
         self._diagnosed_lost_s = self._pace.lost_s
 
-    def _refuse_second_clock(self, until_s: float) -> None:
+    def _look_for_clock(self, until_s: float) -> None:
         """Raises ValueError: whoever follows two clocks jumps to and fro. In lockstep nobody reads it."""
         topic = self.resolve_topic_name("/clock")
         while True:
             if self.count_publishers(topic):
-                raise ValueError(
-                    f"{topic}: expected to be the only clock, another simulator is one already; start this "
-                    f"arm's nodes with -r /clock:={self.get_namespace().rstrip('/')}/clock"
-                )
+                raise ValueError(self._second_clock())
             if time.monotonic() >= until_s:
                 return
             time.sleep(0.05)
+
+    def _on_clock(self, message: ClockMessage) -> None:
+        """Its own messages come back too, and are never ahead. Of two clocks the newer one is behind."""
+        if stamps.to_ns(message.clock) > self._sim.time_ns:
+            raise SystemExit(f"error: {self._second_clock()}")
+
+    def _stay(self) -> None:
+        self._newcomer_timer.cancel()
+        self.destroy_subscription(self._clocks_sub)
+
+    def _second_clock(self) -> str:
+        return (
+            f"{self.resolve_topic_name('/clock')}: expected to be the only clock, another simulator is one "
+            f"already; start this arm's nodes with -r /clock:={self.get_namespace().rstrip('/')}/clock"
+        )
 
     def _on_parameters(self, values: Mapping[str, Any]) -> None:
         self._sim.servos.lag_s = values["servo_lag_s"]

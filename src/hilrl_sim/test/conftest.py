@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hilrl_ros.testing import namespace, probe, start_node
 from hilrl_sim.inverse_kinematics import solve
 from hilrl_sim.simulation import Frame, Simulation
+
+__all__ = ["namespace", "probe", "start_node"]
 
 XACRO = Path(__file__).parents[3] / "urdf" / "so101.urdf.xacro"
 OPEN, CLOSED = 0.9, -0.1
