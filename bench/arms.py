@@ -32,10 +32,10 @@ from fleet import LEARNER, Fleet
 
 from hilrl_learning.course import TrainingCourse
 from hilrl_learning.data import ActionSpec, ObservationSpec
-from hilrl_learning.large_messages import make_room
 from hilrl_learning.observation_sync import state_names
 from hilrl_learning.trainer import Phase
 from hilrl_learning.training_link import TrainingLink
+from hilrl_ros.large_messages import make_room
 from hilrl_ros.node import Node
 from recording import EPISODE_STEPS, steps
 

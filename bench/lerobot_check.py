@@ -27,11 +27,11 @@ from rclpy.node import Node
 from hilrl import record
 from hilrl_interfaces.msg import Step as StepMessage
 from hilrl_learning.data import ObservationSpec, Step
-from hilrl_learning.large_messages import make_room
 from hilrl_learning.lerobot.features import ACTION, DONE, REWARD, SOURCE, STATE, action_vector
 from hilrl_learning.messages import step_from_message
 from hilrl_learning.observation_sync import state_names
 from hilrl_ros import qos
+from hilrl_ros.large_messages import make_room
 
 SPEC = ObservationSpec(state_names(), ("front", "wrist"), (128, 128))
 COLUMNS = (STATE, ACTION, REWARD, DONE, SOURCE, "timestamp", "frame_index", "episode_index", "index")

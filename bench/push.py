@@ -32,13 +32,13 @@ from hilrl_learning.algorithms.sac import SACConfig, SACHead
 from hilrl_learning.course import TrainingCourse
 from hilrl_learning.data import ActionSpec, ObservationSpec
 from hilrl_learning.encoders import SmallCNN
-from hilrl_learning.large_messages import make_room
 from hilrl_learning.messages import serialized_weights
 from hilrl_learning.observation_sync import state_names
 from hilrl_learning.preprocessor import Preprocessor
 from hilrl_learning.training_link import TrainingLink
 from hilrl_learning.weights import PolicySpec, pack
 from hilrl_ros import qos
+from hilrl_ros.large_messages import make_room
 from hilrl_ros.node import Node
 
 SPEC = ObservationSpec(state_names(), ("front", "wrist"), (128, 128))

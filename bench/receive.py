@@ -31,11 +31,11 @@ import table
 from hilrl_interfaces.msg import StepAck
 from hilrl_learning.course import TrainingCourse
 from hilrl_learning.data import ActionSpec, ObservationSpec, Step
-from hilrl_learning.large_messages import make_room
 from hilrl_learning.observation_sync import state_names
 from hilrl_learning.step_sender import WINDOW
 from hilrl_learning.training_link import TrainingLink
 from hilrl_ros import qos
+from hilrl_ros.large_messages import make_room
 from hilrl_ros.node import Node
 from recording import EPISODE_STEPS, steps
 

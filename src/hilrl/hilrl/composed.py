@@ -30,7 +30,7 @@ def component(name: str) -> Callable:
 
 def main() -> None:
     """Entry point: the arguments before those of ROS name the nodes."""
-    from hilrl_learning.large_messages import make_room
+    from hilrl_ros.large_messages import make_room
     from hilrl_ros.main import run_nodes
 
     make_room()

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.qos import QoSProfile
 from rclpy.topic_endpoint_info import TopicEndpointInfo
@@ -55,7 +54,7 @@ class GraphView:
 
 def look(client: GraphClient, folder: RunFolder | None) -> GraphView:
     """Takes some seconds."""
-    view = GraphView(expected=_started(folder))
+    view = GraphView(expected=folder.started() if folder else set())
 
     def on_diagnostics(array: DiagnosticArray) -> None:
         view.statuses.update({status.name: status for status in array.status})
@@ -82,11 +81,3 @@ def _endpoints(found: Sequence[TopicEndpointInfo]) -> list[Endpoint]:
         for end in found
         if not end.node_name.startswith("hilrl_client")
     ]
-
-
-def _started(folder: RunFolder | None) -> set[str]:
-    """The nodes of a run, by the parameter file that all of them were given."""
-    path = folder.path / "parameters.yaml" if folder else None
-    if path is None or not path.exists():
-        return set()
-    return set(yaml.safe_load(path.read_text()) or {})

@@ -190,7 +190,7 @@ def _graph(
 
 def actions(nodes: Sequence[Node], folder: RunFolder) -> dict[str, LaunchNode]:
     """One launch action per node, by name; the death of one that may not be started again ends all."""
-    parameter_file = folder.path / "parameters.yaml"
+    parameter_file = folder.parameters
     parameter_file.write_text(parameter_files.dump(graph.parameters_by_name(nodes)))
     return {
         node.name: LaunchNode(

@@ -10,7 +10,6 @@ from rcl_interfaces.msg import ParameterDescriptor
 
 from hilrl import parameter_files
 from hilrl.graph_client import GraphClient, connected, fitted
-from hilrl.run_folder import RunFolder
 from hilrl.session import attach
 
 
@@ -57,7 +56,7 @@ def run(chosen: argparse.Namespace) -> int:
         if chosen.verb == "set":
             return _set(graph, graph.find(chosen.node), asked)
         if chosen.verb == "load":
-            return _load(graph, wanted, nodes_of(folder) if folder else None)
+            return _load(graph, wanted, folder.started() if folder else set())
         nodes = [graph.find(chosen.node)] if chosen.node else graph.nodes()
         if not nodes:
             raise RuntimeError("no node runs in this ROS domain; start a graph with `hilrl up`")
@@ -96,31 +95,33 @@ def _set(graph: GraphClient, node: str, values: Mapping[str, Any]) -> int:
     return 0
 
 
-def nodes_of(folder: RunFolder) -> set[str]:
-    """Names of the nodes that the graph was started with."""
-    return set(parameter_files.load(folder.path / "parameters.yaml"))
-
-
-def _load(graph: GraphClient, wanted: Mapping[str, Mapping[str, Any]], started: set[str] | None) -> int:
+def _load(graph: GraphClient, wanted: Mapping[str, Mapping[str, Any]], started: set[str]) -> int:
     """Everything that can be set; 1 where something of the file is not in force afterwards.
 
-    `started`: names of the graph's nodes, where they are known; one of them that is not found is amiss.
+    `started`: the graph's nodes by fully qualified name, none where that is not known. One of them that is
+    not found is amiss; others of the file are waited for and need not be there.
     """
-    needed = set(wanted) if started is None else started & set(wanted)
+    concerned = {node for node in started if _base(node) in wanted}
 
     def all_there(found: set[str]) -> bool:
-        return bool(found) and needed <= {node.rpartition("/")[2] for node in found}
+        return concerned <= found if started else set(wanted) <= {_base(node) for node in found}
 
     running = graph.nodes(all_there)
     missed = 0
     for name, values in wanted.items():
-        nodes = [node for node in running if node.rpartition("/")[2] == name]
+        nodes = [node for node in running if _base(node) == name]
         if not nodes:
             print(f"{name}: does not run; nothing to set")
-            missed += started is not None and name in needed
         for node in nodes:
             missed += _load_one(graph, node, values)
+    for node in sorted(concerned - set(running)):
+        print(f"{node}: was started and does not answer")
+        missed += 1
     return 1 if missed else 0
+
+
+def _base(node: str) -> str:
+    return node.rpartition("/")[2]
 
 
 def _load_one(graph: GraphClient, node: str, values: Mapping[str, Any]) -> int:

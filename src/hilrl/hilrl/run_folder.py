@@ -25,6 +25,8 @@ class RunFolder:
         self.metrics = self.path / "metrics.jsonl"
         self.evaluation = self.path / "evaluation.json"
         self.log = self.path / "log"
+        self.parameters = self.path / "parameters.yaml"
+        """What all nodes of the newest start were given."""
         self.domain = self.path / "ros_domain_id"
         """While a graph of the run is up: the ROS domain that it is in."""
         self.plots = self.path / "plots"
@@ -79,6 +81,12 @@ class RunFolder:
         except FileNotFoundError:
             pass
         return False
+
+    def started(self) -> set[str]:
+        """Fully qualified names of the nodes of the newest start; none where there is no telling."""
+        if not self.parameters.exists():
+            return set()
+        return set(yaml.safe_load(self.parameters.read_text()) or {})
 
     def load(self) -> RunConfig:
         """The stored configuration. Raises ValueError naming the file and the key at fault."""

@@ -109,7 +109,7 @@ def run_graph(
 async def _run_graph(
     nodes: Sequence[Node], run: RunFolder, env: Mapping[str, str], look: Callable[[RosNode], Onlooker]
 ) -> Ending:
-    supervisor = Supervisor(nodes, run.log, run.path / "parameters.yaml", env)
+    supervisor = Supervisor(nodes, run.log, run.parameters, env)
     interrupted = asyncio.Event()
     # After the supervisor's: circus would reload on SIGHUP, which is a closed terminal here.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):

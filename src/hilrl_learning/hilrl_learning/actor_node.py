@@ -23,7 +23,6 @@ from hilrl_learning.episode import EpisodeSummary, Kind
 from hilrl_learning.episode_loop import EpisodeLoop, Outcome
 from hilrl_learning.episode_message import episode_to_message
 from hilrl_learning.labels import Labels
-from hilrl_learning.large_messages import make_room
 from hilrl_learning.messages import action_from_message, action_to_message
 from hilrl_learning.observation_sync import LockstepSync, RealTimeSync, Tick, state_names
 from hilrl_learning.recorder_link import RecorderLink
@@ -31,6 +30,7 @@ from hilrl_learning.scene_reset import SceneReset
 from hilrl_learning.tick_pace import TickPace
 from hilrl_ros import qos
 from hilrl_ros.diagnostics import Report
+from hilrl_ros.large_messages import make_room
 from hilrl_ros.main import run_node
 from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameters

@@ -20,7 +20,6 @@ from std_srvs.srv import SetBool, Trigger
 from hilrl_interfaces.msg import LearnerMetrics, PolicyWeights, StepAck
 from hilrl_learning.algorithms import registry
 from hilrl_learning.data import DELTA_AXES, ActionSpec, ObservationSpec
-from hilrl_learning.large_messages import make_room
 from hilrl_learning.messages import serialized_weights
 from hilrl_learning.metrics import MetricsWriter
 from hilrl_learning.observation_sync import state_names
@@ -30,6 +29,7 @@ from hilrl_learning.trainer import Trainer
 from hilrl_learning.training_thread import TrainingThread
 from hilrl_ros import qos
 from hilrl_ros.diagnostics import Report
+from hilrl_ros.large_messages import make_room
 from hilrl_ros.main import run_node
 from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameter, Parameters

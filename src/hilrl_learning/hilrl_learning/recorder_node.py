@@ -11,13 +11,13 @@ from std_srvs.srv import Trigger
 
 from hilrl_interfaces.msg import Episode, StepAck
 from hilrl_learning.data import DELTA_AXES, ObservationSpec
-from hilrl_learning.large_messages import make_room
 from hilrl_learning.lerobot.features import Schema
 from hilrl_learning.lerobot.recording import Recording
 from hilrl_learning.observation_sync import state_names
 from hilrl_learning.step_inbox import StepInbox
 from hilrl_ros import qos
 from hilrl_ros.diagnostics import Report
+from hilrl_ros.large_messages import make_room
 from hilrl_ros.main import run_node
 from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameter, Parameters

@@ -13,8 +13,8 @@ from boxes import Cable, two_boxes_or_skip
 from learning_processes import SIZE, wait_until
 from linked_run import PATIENCE_S, Account, LinkedRun
 
-from hilrl_learning import large_messages
 from hilrl_learning.trainer import Phase
+from hilrl_ros import large_messages
 
 pytestmark = pytest.mark.timeout(400)
 

@@ -7,11 +7,11 @@ from typing import Any
 import cv2
 from sensor_msgs.msg import Image
 
-from hilrl_learning.large_messages import make_room
 from hilrl_perception.camera_capture import Capture
 from hilrl_perception.camera_source import Frame, open_source
 from hilrl_ros import images, qos, stamps
 from hilrl_ros.diagnostics import Report
+from hilrl_ros.large_messages import make_room
 from hilrl_ros.main import run_node
 from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameter, Parameters

@@ -96,6 +96,8 @@ class ImageCropper(Node):
     def __init__(self, **kwargs: Any) -> None:
         """Raises ValueError where a parameter is refused."""
         super().__init__("image_cropper", **kwargs)
+        # A frame of this size is done before a second thread has woken up.
+        cv2.setNumThreads(1)
         self._cameras: dict[str, Camera] = {}
         fixed = Parameters(self, PARAMETERS)
         names = fixed["cameras"]
@@ -138,6 +140,4 @@ class ImageCropper(Node):
 
 def main() -> None:
     """Entry point."""
-    # A frame of this size is done before a second thread has woken up.
-    cv2.setNumThreads(1)
     run_node(ImageCropper)

@@ -1,4 +1,4 @@
-"""Room in DDS for what is large: weights, and steps with their frames."""
+"""Room in DDS for what is large: weights, steps with their frames, camera images."""
 
 import os
 from pathlib import Path
