@@ -141,6 +141,18 @@ def test_a_parameter_is_shown_set_and_described(desk):
     assert yaml.safe_load(said)["/so101/ee_controller"]["ros__parameters"]["leash_m"] == 0.07
 
 
+def test_a_node_of_the_graph_that_is_not_there_is_named_and_all_others_are_shown(desk):
+    parameters = desk.folder / "runs" / "desk" / "parameters.yaml"
+    text = parameters.read_text()
+    parameters.write_text(f"{text}/so101/lost:\n  ros__parameters: {{}}\n")
+    try:
+        status, said = desk.ask("param", "list")
+    finally:
+        parameters.write_text(text)
+    assert status == 1 and "/so101/lost: was started and does not answer" in said
+    assert "/learner:\n" in said and "/so101/ee_controller:\n" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [

@@ -1,7 +1,8 @@
 """`hilrl param`: look at and change the parameters of a running graph, where there is no `ros2 param`."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,18 +53,22 @@ def run(chosen: argparse.Namespace) -> int:
     asked = assignments(chosen.values) if chosen.verb == "set" else {}
     wanted = parameter_files.load(chosen.file) if chosen.verb == "load" else {}
     folder = attach()
+    started = folder.started() if folder else set()
     with connected() as graph:
         if chosen.verb == "set":
             return _set(graph, graph.find(chosen.node), asked)
         if chosen.verb == "load":
-            return _load(graph, wanted, folder.started() if folder else set())
-        nodes = [graph.find(chosen.node)] if chosen.node else graph.nodes()
+            return _load(graph, wanted, started)
+        if chosen.node:
+            nodes, concerned = [graph.find(chosen.node)], set[str]()
+        else:
+            nodes, concerned = graph.nodes(lambda found: bool(found) and started <= found), started
         if not nodes:
             raise RuntimeError("no node runs in this ROS domain; start a graph with `hilrl up`")
         show = {"list": _list, "get": _get, "describe": _describe, "dump": _dump}[chosen.verb]
         for node in nodes:
             show(graph, node, getattr(chosen, "names", None) or graph.parameter_names(node))
-    return 0
+        return 1 if _missing(concerned, nodes) else 0
 
 
 def assignments(words: Sequence[str]) -> dict[str, Any]:
@@ -114,10 +119,15 @@ def _load(graph: GraphClient, wanted: Mapping[str, Mapping[str, Any]], started: 
             print(f"{name}: does not run; nothing to set")
         for node in nodes:
             missed += _load_one(graph, node, values)
-    for node in sorted(concerned - set(running)):
-        print(f"{node}: was started and does not answer")
-        missed += 1
-    return 1 if missed else 0
+    return 1 if missed + _missing(concerned, running) else 0
+
+
+def _missing(started: Collection[str], found: Collection[str]) -> int:
+    """How many of the graph's nodes were not found; each is named beside the output proper."""
+    missing = sorted(set(started) - set(found))
+    for node in missing:
+        print(f"{node}: was started and does not answer", file=sys.stderr)
+    return len(missing)
 
 
 def _base(node: str) -> str:
