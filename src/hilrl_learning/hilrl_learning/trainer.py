@@ -111,6 +111,7 @@ class Trainer:
         self._payload: bytes | None = None
         self._next_publish_s = self._next_checkpoint_s = self._next_encoding_s = 0.0
         self._next_refresh_s = 0.0
+        self._is_turn_of_training = False
         self._publish_from = 0
         """Critic updates before which no policy is published."""
         self.env_steps = len(self.replay)
@@ -170,7 +171,7 @@ class Trainer:
         elif self.phase is Phase.PRETRAINING:
             self._pretrain()
         else:
-            return self._train()
+            return self._train() or self.cache.waiting >= GROUP
         return True
 
     def acting_payload(self) -> tuple[int, bytes] | None:
@@ -239,10 +240,18 @@ class Trainer:
             return pack(tensors, spec)
 
     def _is_encoding_due(self) -> bool:
-        """Before training everything is encoded at once, later whenever a group is full or has waited."""
+        """Before training everything is encoded at once, later whenever a group is full or has waited.
+
+        Steps that come faster than they can be encoded take turns with training, else there would be none.
+        """
         waiting, now_s = self.cache.waiting, self.elapsed_s
         if waiting == 0 or (waiting < GROUP and now_s < self._next_encoding_s):
             return False
+        may_wait = self.phase is Phase.TRAINING and self.cache.owed == 0
+        if may_wait and self._is_turn_of_training:
+            self._is_turn_of_training = False
+            return False
+        self._is_turn_of_training = True
         self._next_encoding_s = now_s + LATEST_ENCODING_S
         return True
 

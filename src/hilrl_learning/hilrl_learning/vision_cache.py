@@ -30,12 +30,15 @@ class VisionCache:
         self._crops, self._generator, self._device = crops, generator, device
         self.version = 0
         """Of the encoder; 0: it cannot be used yet."""
+        self.owed = 0
+        """Observations that an earlier encoder may have cached and the present one has not yet."""
 
     def renew(self, version: int) -> None:
         """The encoder is another one now: what is cached by others is encoded again, little by little."""
         self.version = version
         if self._replay.caches:
             self._replay.encode_with(version)
+            self.owed = self._replay.uncached
 
     @property
     def waiting(self) -> int:
@@ -48,6 +51,7 @@ class VisionCache:
             slots, serials = self._replay.take_uncached(GROUP)
             images = self._replay.images[slots]
         self._replay.cache(slots, serials, self.encode(images))
+        self.owed = max(0, self.owed - len(slots))
 
     def encode(self, images: NDArray[np.uint8]) -> NDArray[np.float16]:
         """Frames (n, cameras, height, width, 3) to (n, crops, *cached_shape).

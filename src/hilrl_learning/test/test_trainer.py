@@ -20,6 +20,7 @@ from hilrl_learning.encoders.resnet import Backbone
 from hilrl_learning.policy import load_policy
 from hilrl_learning.train_config import TrainConfig
 from hilrl_learning.trainer import Phase, Trainer
+from hilrl_learning.vision_cache import GROUP
 
 STATE = ObservationSpec(
     ("ee_position.x", "ee_position.y", "ee_position.z", "gripper_target"), SPEC.cameras, SPEC.image_size
@@ -114,6 +115,26 @@ def test_updates_are_bounded_by_the_data_seen(tmp_path, stream):
     while run.work():
         pass
     assert run.critic_updates == ALGORITHM.critic_only_updates + 20, "tuned, with the next piece of work"
+
+
+def test_steps_that_come_faster_than_they_are_encoded_do_not_keep_it_from_training(trained, stream):
+    updates, encoded = trained.critic_updates, trained.env_steps - trained.cache.waiting
+    for _ in range(10):
+        for step in stream.steps(2 * GROUP):
+            trained.add(step)
+        trained.work()
+    assert trained.critic_updates == updates + 5
+    assert trained.env_steps - trained.cache.waiting >= encoded + 4 * GROUP
+
+
+def test_nothing_is_trained_on_between_two_encoders(trained, stream):
+    for step in stream.steps(4 * GROUP):
+        trained.add(step)
+    trained.cache.renew(trained.cache.version + 1)
+    updates = trained.critic_updates
+    while trained.cache.waiting >= GROUP:
+        assert trained.work()
+    assert trained.critic_updates == updates
 
 
 def test_served_features_are_those_trained_on(trained, stream):
