@@ -1,15 +1,15 @@
 """A gamepad's kernel events as axes and buttons, in the order and with the signs of `joy_node`.
 
-Event codes are those of Linux' input-event-codes.h. The pad's layout follows from what it can report: axes in
-the order of their codes, then two per hat; left and up are positive; a trigger is 1 at rest and -1 pressed.
+The pad's layout follows from what it can report: axes in the order of their codes, then two per hat; left and
+up are positive; a trigger is 1 at rest and -1 pressed.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-EV_SYN, EV_KEY, EV_ABS = 0, 1, 3
-SYN_REPORT, SYN_DROPPED = 0, 3
+from hilrl_teleop.input_events import EV_ABS, EV_KEY, Event, Reports
+
 ABS_X, ABS_Y = 0x00, 0x01
 ABS_HATS = range(0x10, 0x18)
 """Of hat n: 0x10 + 2 n left and right, 0x11 + 2 n up and down."""
@@ -28,17 +28,6 @@ class AbsInfo(Protocol):
     def min(self) -> int: ...
     @property
     def max(self) -> int: ...
-
-
-class Event(Protocol):
-    """One kernel event."""
-
-    @property
-    def type(self) -> int: ...
-    @property
-    def code(self) -> int: ...
-    @property
-    def value(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -63,7 +52,7 @@ class Gamepad:
     def __init__(self, read_state: Callable[[], Snapshot]) -> None:
         """`read_state` asks the device; called now, and again whenever the kernel dropped events."""
         self._read_state = read_state
-        self._lost = False
+        self._reports = Reports()
         self._take(read_state())
         self._reported = set(self._down)
 
@@ -91,25 +80,24 @@ class Gamepad:
 
         A press and its release that are read together are thus still told apart.
         """
-        reports = []
-        for event in events:
-            if event.type == EV_SYN and event.code == SYN_DROPPED:
-                self._lost = True
-            elif event.type == EV_SYN and event.code == SYN_REPORT:
-                if self._lost:
-                    self._lost = False
-                    self._take(self._read_state())
-                if self._down != self._reported:
-                    self._reported = set(self._down)
-                    reports.append((self.axes, self.buttons))
-            elif self._lost:
-                pass  # what comes before the next report is incomplete
-            elif event.type == EV_KEY:
+        changes = []
+        for report in self._reports.feed(events):
+            if report is None:
+                self._take(self._read_state())
+            else:
+                self._apply(report)
+            if self._down != self._reported:
+                self._reported = set(self._down)
+                changes.append((self.axes, self.buttons))
+        return changes
+
+    def _apply(self, report: Iterable[Event]) -> None:
+        for event in report:
+            if event.type == EV_KEY:
                 # 2 is a repeat.
                 (self._down.add if event.value else self._down.discard)(event.code)
             elif event.type == EV_ABS and event.code in self._values:
                 self._values[event.code] = event.value
-        return reports
 
     def _axis(self, code: int) -> float:
         if code not in self._ranges:

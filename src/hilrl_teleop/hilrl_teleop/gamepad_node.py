@@ -12,7 +12,8 @@ from hilrl_ros.diagnostics import SILENCE_S, Report
 from hilrl_ros.main import run_node
 from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameter, Parameters
-from hilrl_teleop.gamepad_reader import LOOK_AGAIN_S, GamepadReader
+from hilrl_teleop.device_reader import LOOK_AGAIN_S
+from hilrl_teleop.gamepad_reader import GamepadReader
 
 PARAMETERS = (
     Parameter("device_name", "", "part of the gamepad's name; empty: the first one found", read_only=True),

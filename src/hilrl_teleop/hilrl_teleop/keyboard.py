@@ -1,4 +1,4 @@
-"""From the bytes of a terminal to what a person wants, and back: a few lines of help and one of status.
+"""From the bytes of a terminal to what a person wants, and back: one line of status.
 
 A terminal tells of presses only, and repeats the last key while it is held: after about half a second, then
 some 30 times per second. A key therefore counts as held for a moment after each byte.
@@ -10,6 +10,7 @@ import numpy as np
 
 from hilrl_ros.ee_action import Gripper
 from hilrl_teleop.ee_action import AXES
+from hilrl_teleop.key_map import GRIPPERS, MOTIONS, REQUESTS, TOGGLE
 from hilrl_teleop.wish import GRIPPER_HOLD_S, Wish
 
 HOLD_S = 0.15
@@ -17,41 +18,6 @@ HOLD_S = 0.15
 REPEAT_S = 0.8
 """The same key again within this time is the same press, held: terminals begin to repeat after up to so long
 [s]. For keys that do something once."""
-
-MOTIONS = {
-    "w": (0, 1.0),
-    "s": (0, -1.0),
-    "a": (1, 1.0),
-    "d": (1, -1.0),
-    "r": (2, 1.0),
-    "f": (2, -1.0),
-    "t": (3, 1.0),
-    "g": (3, -1.0),
-    "q": (4, -1.0),
-    "e": (4, 1.0),
-    "UP": (0, 1.0),
-    "DOWN": (0, -1.0),
-    "LEFT": (1, 1.0),
-    "RIGHT": (1, -1.0),
-}
-"""Key to axis and sign. As seen from behind the arm: x is forward, y is left."""
-GRIPPERS = {"o": Gripper.OPEN, "c": Gripper.CLOSE}
-REQUESTS = {
-    "y": "success",
-    "n": "failure",
-    "\x7f": "discard",
-    "x": "reset",
-    "b": "rerecord",
-    "p": "pause",
-}
-"""What each key asks of the actor; the values are `episode_control.REQUESTS`."""
-TOGGLE = " "
-
-HELP = (
-    "w/s forward/back   a/d left/right   r/f up/down   t/g pitch down/up   q/e roll   o/c open/close jaws",
-    "episode: y success   n failure   backspace discard   x reset, new scene   b re-record, same scene",
-    "space engage/let go   p pause/continue   Ctrl-C quit",
-)
 
 _ARROWS = {"A": "UP", "B": "DOWN", "C": "RIGHT", "D": "LEFT"}
 # An escape sequence whole, the start of one at the end of what was read, or any one character.

@@ -9,8 +9,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from hilrl_teleop.gamepad import EV_ABS, EV_KEY, EV_SYN, SYN_DROPPED, SYN_REPORT, Gamepad, Snapshot
-from hilrl_teleop.gamepad_reader import LOOK_AGAIN_S, GamepadReader
+from hilrl_teleop.device_reader import LOOK_AGAIN_S
+from hilrl_teleop.gamepad import Gamepad, Snapshot
+from hilrl_teleop.gamepad_reader import GamepadReader
+from hilrl_teleop.input_events import EV_ABS, EV_KEY, EV_SYN, SYN_DROPPED, SYN_REPORT
 
 try:
     from evdev import AbsInfo, InputEvent
@@ -105,6 +107,14 @@ def test_after_dropped_events_the_device_is_asked():
     reports = pad.feed([event(EV_SYN, SYN_DROPPED, 0), key(A, 1), axis(LX, 999), SYN])
     assert reports == [(pad.axes, [0] * 11)], "the dead-man's release was among what was lost"
     assert pad.axes[1] == 1.0 and abs(pad.axes[0]) < 1e-4
+
+
+def test_what_was_read_together_with_the_loss_is_older_than_the_answer_of_the_device():
+    """Asked, the kernel throws away the release that it had not handed out yet."""
+    pad = Gamepad(xbox)
+    assert pad.feed([event(EV_SYN, SYN_DROPPED, 0), SYN, key(TR, 1), SYN, key(A, 1)]) == []
+    assert pad.buttons == [0] * 11
+    assert pad.feed([SYN, key(Y, 1), SYN])[-1][1][3] == 1, "what comes later counts"
 
 
 @pytest.mark.parametrize("seed", range(20))

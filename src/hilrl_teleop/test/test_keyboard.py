@@ -5,7 +5,8 @@ import pytest
 
 from hilrl_ros.ee_action import Gripper
 from hilrl_teleop.episode_control import REQUESTS as ALL_REQUESTS
-from hilrl_teleop.keyboard import HELP, HOLD_S, MOTIONS, REPEAT_S, REQUESTS, Keyboard, status_line
+from hilrl_teleop.key_map import HELP, MOTIONS, REQUESTS
+from hilrl_teleop.keyboard import HOLD_S, REPEAT_S, Keyboard, status_line
 
 
 @pytest.fixture
