@@ -17,7 +17,7 @@ from hilrl_hardware import calibration_files
 from hilrl_hardware.arm import Arm, Mode
 from hilrl_hardware.arm_parameters import ROLE, parameter_table, settings_from, settings_problem
 from hilrl_hardware.arm_settings import LEADER
-from hilrl_hardware.bus import BusError, ServoBus
+from hilrl_hardware.bus import BusError, NoReply, ServoBus
 from hilrl_hardware.calibration import Calibration
 from hilrl_hardware.control_loop import ControlLoop, LoopStatistics
 from hilrl_hardware.diagnostics import arm_diagnostics
@@ -30,6 +30,9 @@ from hilrl_ros.parameters import Parameters
 DIAGNOSTICS_S = 1.0
 OUT_OF_REACH = "the arm is out of reach: pull its power plug; if it comes back it is stopped"
 COMPLAIN_EVERY_S = 5.0
+START_S = 5.0
+"""A servo that has not answered for so long at the start is not there."""
+ASK_AGAIN_S = 0.2
 ANSWER_S = 3.0
 """Longest that torque may take to come on."""
 
@@ -55,10 +58,7 @@ class ArmNode(Node):
         prefix = "leader/" if role == LEADER else ""
         self._states = self.create_publisher(JointState, f"{prefix}joint_states", qos.JOINT_STATES)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.EVENTS)
-        try:
-            self._arm.connect()
-        except BusError as error:
-            raise ValueError(str(error)) from error
+        self._connect()
         self.create_subscription(JointState, f"{prefix}joint_commands", self._on_command, qos.ACTIONS)
         self.create_service(SetBool, "~/enable_torque", self._on_enable_torque)
         self.create_service(Trigger, "~/emergency_stop", self._on_emergency_stop)
@@ -71,6 +71,17 @@ class ArmNode(Node):
         """Let go of the arm as `on_shutdown` says."""
         self._loop.stop()
         self._arm.shut_down()
+
+    def _connect(self) -> None:
+        """Servos that have just got their power, or a busy machine, may miss the first questions."""
+        until_s = time.monotonic() + START_S
+        while True:
+            try:
+                return self._arm.connect()
+            except BusError as error:
+                if not isinstance(error, NoReply) or time.monotonic() > until_s:
+                    raise ValueError(str(error)) from error
+                time.sleep(ASK_AGAIN_S)
 
     # -- in the loop's thread -------------------------------------------------------------------------------
 

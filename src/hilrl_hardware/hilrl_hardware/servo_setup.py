@@ -27,7 +27,7 @@ class Gains:
 
 
 def expect_all_present(bus: ServoBus, ids: Sequence[int]) -> None:
-    """Raises ValueError naming the servos that do not answer, or are of another model or firmware."""
+    """Raises NoReply naming the servos that are missing, ValueError for those of another model or firmware."""
     models: dict[str, int] = {}
     missing = []
     for name, servo_id in zip(JOINT_NAMES, ids, strict=True):
@@ -36,7 +36,7 @@ def expect_all_present(bus: ServoBus, ids: Sequence[int]) -> None:
         except NoReply:
             missing.append(f"{name} ({servo_id})")
     if missing:
-        raise ValueError(
+        raise NoReply(
             f"port {bus.port}: no answer from {', '.join(missing)}; expected six servos, powered and chained"
         )
     firmware = {}

@@ -8,6 +8,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from hilrl_hardware import registers as r
+from hilrl_hardware.bus import ATTEMPTS
 from hilrl_hardware.registers import TICK_RAD
 from hilrl_ros.joints import JOINT_NAMES
 
@@ -173,6 +174,11 @@ def test_a_missing_servo_is_named(arm):
     arm.bus.fault("absent", servo_id=4)
     assert arm.start().wait() == 2
     assert "no answer from wrist_flex (4)" in arm.process.log
+
+
+def test_a_servo_that_misses_the_first_questions_is_asked_again(arm):
+    arm.bus.fault("absent", servo_id=4, count=ATTEMPTS + 1)
+    arm.bring_up()
 
 
 def test_torque_is_refused_where_the_pose_is_outside_the_limits(arm):
