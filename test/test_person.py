@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from keyboard_person import Person
+from keyboard_person import PATIENCE_S, Person
 
 from hilrl import episodes
 
@@ -37,8 +37,7 @@ def test_a_demonstration_at_the_keyboard_counts_and_the_policy_trained_on_it_can
     command.wait_until(lambda: "demonstrations 0/1" in command.output, 60)
     time.sleep(3.0)  # waiting is no part of a demonstration, however long
     person.hold("w", 1.5)
-    person.press("y")
-    command.wait_until(lambda: person.sees("success noted"), 20)
+    person.ask("y", "success noted")
     command.wait_until(lambda: logged(tmp_path, "demonstration"), 20)
     shown = logged(tmp_path, "demonstration")[0]
     assert shown.success and shown.intervention_steps == shown.steps
@@ -63,15 +62,12 @@ def test_what_is_shown_at_the_keyboard_is_recorded(hilrl, tmp_path):
     command.wait_until(lambda: (tmp_path / "own" / ".recording" / "ros_domain_id").exists(), 60)
     person = Person(tmp_path, "--dataset", "own")
     command.wait_until(lambda: person.sees("arm: policy"), 60)
-    time.sleep(2.0)  # for the actor's services to be found too
-    person.press("p")  # nothing has been shown yet: no episode comes of it
-    command.wait_until(lambda: person.sees("PAUSED"), 30)
-    time.sleep(1.0)  # sooner, it would be the same press still: a terminal repeats a key
-    person.press("p")
-    command.wait_until(lambda: person.sees("arm: policy"), 30)
+    person.ask("p", "pause noted")  # nothing has been shown yet: no episode comes of it
+    time.sleep(PATIENCE_S)
+    person.ask("p", "continue noted")
     time.sleep(2.0)
     person.hold("w", 1.5)
-    person.press("y")
+    person.ask("y", "success noted")
     assert command.wait(60) == 0, command.output
     assert person.leave() == 0
     assert "own: 1 episodes" in command.output

@@ -73,9 +73,8 @@ def show(command, tmp_path, *arguments) -> Person:
     """Some seconds of driving forwards at the keyboard, called a success."""
     person = Person(tmp_path, *arguments)
     command.wait_until(lambda: person.sees("arm: policy"), 90)
-    time.sleep(2.0)  # for the actor's services to be found too
     person.hold("w", 3.0)
-    person.press("y")
+    person.ask("y", "success noted")
     return person
 
 

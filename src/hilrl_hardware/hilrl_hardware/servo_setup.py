@@ -27,7 +27,7 @@ class Gains:
 
 
 def expect_all_present(bus: ServoBus, ids: Sequence[int]) -> None:
-    """Raises NoReply naming the servos that are missing, ValueError for those of another model or firmware."""
+    """Raises NoReply naming servos that are missing, ValueError for those of another model or firmware."""
     models: dict[str, int] = {}
     missing = []
     for name, servo_id in zip(JOINT_NAMES, ids, strict=True):
