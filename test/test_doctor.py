@@ -26,6 +26,7 @@ from sensor_msgs.msg import JointState
 rclpy.init()
 node = rclpy.create_node("meddler", namespace="/so101")
 node.create_publisher(JointState, "joint_commands", 1)
+node.create_timer(0.1, lambda: None)  # DDS may miss the wake-up for a signal
 rclpy.spin(node)
 """
 

@@ -2,13 +2,14 @@
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from hilrl_ros.testing import random_domain
 
 SIZE = 64
 NAMESPACE = "/so101"
@@ -26,11 +27,6 @@ SMALL_RUN = {
     "duration_s": 0.0,
     "sac.critic_only_updates": 20,
 }
-
-
-def random_domain() -> int:
-    """A DDS domain that other runs of tests hardly have."""
-    return random.randrange(1, 102)
 
 
 class Processes:

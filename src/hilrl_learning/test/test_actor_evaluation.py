@@ -5,11 +5,12 @@ import json
 import imageio
 import pytest
 from learner_peer import policy_payload
-from learning_processes import Processes, random_domain
+from learning_processes import Processes
 from rclpy.context import Context
 from rclpy.parameter import Parameter
 
 from hilrl_learning.actor_node import Actor
+from hilrl_ros.testing import random_domain
 
 FIRST_SEED = 10_000_000
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 from boxes import two_boxes_or_skip
-from learning_processes import random_domain
 
 from hilrl_ros import large_messages
+from hilrl_ros.testing import random_domain
 
 PROFILES = Path(__file__).resolve().parents[3] / "config" / "dds"
 OWN = Path(large_messages.__file__).with_name("shared_memory.xml")

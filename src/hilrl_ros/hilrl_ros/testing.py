@@ -1,7 +1,7 @@
 """What tests of nodes share: a node to talk with, and the nodes under test in processes of their own.
 
 A conftest imports the fixtures `namespace`, `probe` and `start_node`. Importing this module puts the process
-and its children in a random ROS domain on this machine alone, so that suites run side by side.
+and its children in a ROS domain of their own on this machine, so that suites run side by side.
 """
 
 import itertools
@@ -17,15 +17,21 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-# Before rclpy is there to read them.
-os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 101))
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-
 import pytest
 import rclpy
+from domain_coordinator import domain_id
 from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+
+
+def _any_domain() -> int:
+    return random.SystemRandom().randint(1, 100)
+
+
+_reserved = ExitStack()  # as long as this process lives
+os.environ["ROS_DOMAIN_ID"] = str(_reserved.enter_context(domain_id(_any_domain)))
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 END_S = 10.0
 """Longest that a node may take to leave on a signal."""
@@ -35,6 +41,12 @@ ASK_AGAIN_S = 4.0
 """A call may stay without an answer: the server drops it where it has not discovered the client yet, or the
 one that was found ready is a killed process that has not been missed yet."""
 ASKS = 8
+
+
+def random_domain() -> int:
+    """A ROS domain that no graph and no process of tests has reserved."""
+    with domain_id(_any_domain) as chosen:
+        return chosen
 
 
 class Probe:

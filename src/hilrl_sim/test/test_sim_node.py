@@ -1,7 +1,6 @@
 """The node in its own process, over real DDS."""
 
 import os
-import random
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from hilrl_interfaces.msg import GroundTruth, RewardEstimate
 from hilrl_interfaces.srv import ResetScene
 from hilrl_ros import qos, stamps
 from hilrl_ros.joints import JOINT_NAMES
+from hilrl_ros.testing import random_domain
 
 NAMESPACE = "/so101"
 PERIOD_NS = 100_000_000
@@ -114,7 +114,7 @@ class Running:
     """A simulator process and a client in a ROS domain of their own."""
 
     def __init__(self, xacro: Path, log: Path, **parameters: object) -> None:
-        domain_id = random.SystemRandom().randint(1, 101)
+        domain_id = random_domain()
         settings = {"urdf": xacro, "image_size": 32, **parameters}
         arguments = [part for name, value in settings.items() for part in ("-p", f"{name}:={value}")]
         self.log = log
