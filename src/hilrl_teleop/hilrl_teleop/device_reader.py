@@ -52,23 +52,23 @@ class DeviceReader(ABC):
 
     def run(self) -> None:
         """Until `stop`."""
-        is_told = False
+        told: str | None = ""
         while not self._stop.is_set():
             try:
                 device = self.find()
             except ValueError as error:
-                if not is_told:
+                if told is not None and told != str(error):
                     self._tell(str(error))
-                    is_told = True
+                told = str(error)
                 self._stop.wait(LOOK_AGAIN_S)
                 continue
-            is_told = False
+            told = ""
             self._tell(f"reading {device.name} at {device.path}")
             try:
                 self.read(device)
             except OSError as error:
                 self._tell(f"{device.name} is gone: {error.strerror or error}; waiting for {self.kind}")
-                is_told = True
+                told = None  # that it is not found at first says nothing new
             finally:
                 with suppress(OSError):
                     device.close()

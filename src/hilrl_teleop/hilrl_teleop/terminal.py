@@ -12,8 +12,11 @@ import tty
 class Terminal:
     """Keys from stdin, without echo and without waiting for a line. Ctrl-C still interrupts."""
 
-    def __init__(self) -> None:
-        """Raises ValueError where stdin is not a terminal."""
+    def __init__(self, interrupts: bool = True) -> None:
+        """Without `interrupts` Ctrl-C is a byte as any other.
+
+        Raises ValueError where stdin is not a terminal.
+        """
         if not sys.stdin.isatty():
             raise ValueError(
                 "stdin: expected a terminal to read keys from, got something else; run this node in a "
@@ -24,6 +27,11 @@ class Terminal:
         # However the process ends, short of being killed outright.
         atexit.register(self.restore)
         tty.setcbreak(self._fd)
+        if not interrupts:
+            mode = termios.tcgetattr(self._fd)
+            mode[tty.IFLAG] &= ~termios.IXON
+            mode[tty.LFLAG] &= ~termios.ISIG
+            termios.tcsetattr(self._fd, termios.TCSAFLUSH, mode)
 
     def read(self) -> bytes:
         """What was typed since the last call; does not wait. Raises EOFError when the terminal is gone."""

@@ -1,17 +1,16 @@
 """The keyboard through a real pseudo-terminal, its node as its own process."""
 
-import os
-import pty
-import select
 import signal
 import subprocess
 import sys
 import termios
 import time
+from contextlib import closing
 
 import pytest
 from std_msgs.msg import String
 from std_srvs.srv import SetBool
+from typist import Typist
 
 from hilrl_interfaces.msg import EeAction, EeState
 from hilrl_interfaces.srv import LabelEpisode
@@ -20,42 +19,10 @@ from hilrl_ros import qos
 MAIN = "from hilrl_teleop.keyboard_teleop_node import main; main()"
 
 
-class Typist:
-    """A person at a terminal that runs the node."""
-
-    def __init__(self, namespace):
-        self.master, self.slave = pty.openpty()
-        self.found = termios.tcgetattr(self.slave)
-        self.screen = b""
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", MAIN, "--ros-args", "-r", f"__ns:={namespace}"],
-            stdin=self.slave,
-            stdout=self.slave,
-            stderr=self.slave,
-            preexec_fn=os.setsid,
-        )
-
-    def type(self, keys):
-        os.write(self.master, keys.encode())
-
-    def read(self):
-        while select.select([self.master], [], [], 0)[0]:
-            self.screen += os.read(self.master, 4096)
-        return self.screen.decode()
-
-    def is_terminal_as_found(self):
-        return termios.tcgetattr(self.slave) == self.found
-
-
 @pytest.fixture
 def typist(namespace):
-    typist = Typist(namespace)
-    yield typist
-    # Not killed: what is killed is still matched by the next test's publishers for a while.
-    typist.process.terminate()
-    typist.process.wait(10)
-    os.close(typist.master)
-    os.close(typist.slave)
+    with closing(Typist(MAIN, namespace)) as typist:
+        yield typist
 
 
 @pytest.fixture

@@ -1,0 +1,44 @@
+"""A node in a real pseudo-terminal, and who types there."""
+
+import os
+import pty
+import select
+import subprocess
+import sys
+import termios
+
+
+class Typist:
+    """A person at a terminal that runs the node."""
+
+    def __init__(self, program, namespace, *parameters):
+        """`program`: Python. Parameters as "name:=value"."""
+        settings = [word for parameter in parameters for word in ("-p", parameter)]
+        self.master, self.slave = pty.openpty()
+        self.found = termios.tcgetattr(self.slave)
+        self.screen = b""
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", program, "--ros-args", "-r", f"__ns:={namespace}", *settings],
+            stdin=self.slave,
+            stdout=self.slave,
+            stderr=self.slave,
+            preexec_fn=os.setsid,
+        )
+
+    def type(self, keys):
+        os.write(self.master, keys.encode())
+
+    def read(self):
+        while select.select([self.master], [], [], 0)[0]:
+            self.screen += os.read(self.master, 4096)
+        return self.screen.decode()
+
+    def is_terminal_as_found(self):
+        return termios.tcgetattr(self.slave) == self.found
+
+    def close(self):
+        # Not killed: what is killed is still matched by the next test's publishers for a while.
+        self.process.terminate()
+        self.process.wait(10)
+        os.close(self.master)
+        os.close(self.slave)
