@@ -40,8 +40,8 @@ RECEIPT_S = 0.1
 """Time between receipts while steps come in; each costs the actor a little of its loop."""
 RECEIPT_STEPS = 64
 """So many steps get a receipt at once: an actor that catches up waits for it, see `step_sender.WINDOW`."""
-ALONE_S = 3.0
-"""How long to look for another learner before being one."""
+ALONE_S = 4.0
+"""How long to look for another learner before being one; DDS announces itself every 3 s."""
 SAVE_S = 5.0
 """Longest wait for a checkpoint that was asked for."""
 STOP_S = 2.5

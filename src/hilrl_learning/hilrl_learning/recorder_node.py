@@ -28,8 +28,8 @@ RECEIPT_S = 0.1
 """Time between receipts while steps come in."""
 RECEIPT_STEPS = 64
 """So many steps get a receipt at once, see `step_sender.WINDOW`."""
-ALONE_S = 3.0
-"""How long to look for a learner before being one."""
+ALONE_S = 4.0
+"""How long to look for a learner before being one; DDS announces itself every 3 s."""
 DROP_S = 5.0
 """Longest wait for an episode to be dropped: those before it may have to be written first."""
 STOP_S = 3.0

@@ -43,7 +43,8 @@ def test_a_bad_link_that_breaks_and_a_learner_that_dies_behind_it_lose_no_step(l
     cut_s, moves = time.monotonic(), run.moves()
     wait_until(lambda: run.moves() > moves + 20, what="the arm to go on while nobody hears of it")
     wait_until(lambda: "parked: no word from the learner" in run.processes.output("actor"), what="parking")
-    assert time.monotonic() - cut_s > LEARNER_TIMEOUT_S - 1.0, "not before its time"
+    # The last word that came through may have been said a while before the cut.
+    assert time.monotonic() - cut_s > 0.5 * LEARNER_TIMEOUT_S, "not before its time"
     time.sleep(0.5)
     assert run.stands_still("moves", 2.0), "parked means still"
     assert run.stands_still("stored", 2.0), "nothing crosses a cut cable"
