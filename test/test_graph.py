@@ -89,11 +89,13 @@ def test_a_person_has_no_scripted_rival_and_is_not_awaited():
 def test_a_person_gets_the_devices_asked_for():
     nodes = train(operator="human", lockstep=False, devices="joy, leader", leader_port="/dev/x")
     assert {"joy_teleop", "gamepad", "leader_teleop", "leader_arm"} <= set(nodes)
+    keyboard = train(operator="human", lockstep=False, devices="keyboard")["keyboard_teleop"]
+    assert keyboard.parameters == {"keys_from": "auto", "deadman_key": "right_ctrl"}
     assert nodes["leader_arm"].parameters["role"] == "leader"
     assert nodes["leader_arm"].parameters["port"] == "/dev/x"
     assert nodes["leader_arm"].has_motors and not nodes["leader_arm"].respawn
     assert not {"joy_teleop", "leader_arm"} & set(train(operator="human", lockstep=False))
-    with pytest.raises(ValueError, match=r"devices: expected some of \['joy', 'leader'\], got 'pedal'"):
+    with pytest.raises(ValueError, match=r"devices: expected .* 'keyboard', 'leader'\], got 'pedal'"):
         train(operator="human", lockstep=False, devices="joy,pedal")
     with pytest.raises(ValueError, match="devices: a scripted operator has none"):
         train(devices="joy")

@@ -40,7 +40,7 @@ ENOUGH = 0.7
 """Share of the control rate at which real-time inputs may come."""
 VIEWERS = {node.name for node in viewers.NODES}
 """Come and go as somebody looks."""
-OURS = (graph.NODE_NAMES - VIEWERS) | {"keyboard_teleop", "reward_collector", "workspace_display"}
+OURS = (graph.NODE_NAMES - VIEWERS) | {"reward_collector", "workspace_display"}
 """Nodes that speak on /diagnostics."""
 UNANSWERED_ADVICE = (
     "it has ended, hangs or was stopped: log/{0}.log in the run's folder tells why, `pgrep -fa __node:={0}` "

@@ -6,11 +6,9 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 
-from hilrl.graph import Node
+from hilrl.nodes import KEYBOARD
 from hilrl.session import attach
 from hilrl.supervisor import executable
-
-KEYBOARD = Node("hilrl_teleop", "keyboard_teleop", "keyboard_teleop", respawn=False)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--dataset", type=Path, help="of `hilrl up record`, to show there what is to be recorded"
+    )
+    parser.add_argument(
+        "--keys-from",
+        help="terminal, auto (the keyboard that is plugged into this machine) or its path, such as "
+        "/dev/input/by-id/...-event-kbd; default: what config/teleop.yaml says, else the terminal",
     )
     parser.add_argument("--robot", default="so101", help="its name; default: %(default)s")
 
@@ -36,4 +39,6 @@ def run(chosen: argparse.Namespace) -> int:
     program = executable(KEYBOARD)
     settings = Path(get_package_share_directory("hilrl")) / "config" / "teleop.yaml"
     names = ["-r", f"__ns:=/{chosen.robot.strip('/')}"]
-    os.execv(program, [str(program), "--ros-args", *names, "--params-file", str(settings)])
+    # After the file: what was asked for here counts.
+    keys = ["-p", f"keys_from:='{chosen.keys_from}'"] if chosen.keys_from else []
+    os.execv(program, [str(program), "--ros-args", *names, "--params-file", str(settings), *keys])

@@ -62,6 +62,15 @@ LEARNER = Node("hilrl_learning", "learner", "learner", respawn=True, in_namespac
 JOY_TELEOP = Node("hilrl_teleop", "joy_teleop", "joy_teleop", respawn=True, use_sim_time=False)
 GAMEPAD = Node("hilrl_teleop", "gamepad", "gamepad", respawn=True, use_sim_time=False)
 JOY_NODE = Node("joy", "joy_node", "joy_node", respawn=True, use_sim_time=False)
+# In a graph it has no terminal to read.
+KEYBOARD = Node(
+    "hilrl_teleop",
+    "keyboard_teleop",
+    "keyboard_teleop",
+    respawn=True,
+    use_sim_time=False,
+    parameters={"keys_from": "auto"},
+)
 LEADER_TELEOP = Node("hilrl_teleop", "leader_teleop", "leader_teleop", respawn=True, use_sim_time=False)
 ARM = Node(
     "hilrl_hardware",
@@ -84,7 +93,7 @@ CAMERAS = tuple(
     )
     for name in ("front", "wrist")
 )
-DEVICES = {"joy": (GAMEPAD, JOY_TELEOP), "leader": (LEADER_ARM, LEADER_TELEOP)}
+DEVICES = {"joy": (GAMEPAD, JOY_TELEOP), "keyboard": (KEYBOARD,), "leader": (LEADER_ARM, LEADER_TELEOP)}
 
 CLASSIFIER = Node("hilrl_perception", "reward_classifier", "reward_classifier", respawn=True)
 RULE = Node("hilrl_perception", "reward_rule", "reward_rule", respawn=True)

@@ -86,8 +86,8 @@ OPTIONS = (
     Option(
         "devices",
         "",
-        "Devices to start, separated by commas: joy (a gamepad), leader (the leader arm). The keyboard has a "
-        "terminal of its own: `hilrl keyboard`.",
+        "Devices to start, separated by commas: joy (a gamepad), leader (the leader arm), keyboard (the one "
+        "plugged into this machine). The keyboard also works in a terminal of its own: `hilrl keyboard`.",
         may_change=True,
     ),
     FOLLOWER_PORT,
