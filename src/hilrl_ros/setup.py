@@ -18,4 +18,5 @@ setup(
     maintainer_email="hilrl@example.com",
     description="What all hilrl nodes share: parameters, image conversion, stamps, QoS, main.",
     license="Apache-2.0",
+    entry_points={"console_scripts": ["mcap_recorder = hilrl_ros.mcap_recorder_node:main"]},
 )
