@@ -34,7 +34,7 @@ REAL = {
     "reward": "rule",
     "reward_rule": "gripper_width",
 }
-LEFT_OUT = {"reward_classifier", "replay_episode", "rviz2", "robot_state_publisher"}
+LEFT_OUT = {"reward_classifier", "replay_episode", "mcap_recorder", "rviz2", "robot_state_publisher"}
 """Nodes without a profile: what they have was not compared with one."""
 Rights = Mapping[tuple[str, str], frozenset[str]]
 """Names by node and kind: publish, subscribe, reply or request."""

@@ -40,6 +40,7 @@ MODULES = {
     "actor": "hilrl_learning.actor_node",
     "learner": "hilrl_learning.learner_node",
     "recorder": "hilrl_learning.recorder_node",
+    "mcap_recorder": "hilrl_ros.mcap_recorder_node",
 }
 """Nodes that need nothing but a folder to work in."""
 # What needs more than a small step to be another good value: buttons that no other one uses, an order.
@@ -116,6 +117,8 @@ def started(tmp_path: Path) -> Iterator[Callable[[str], tuple[GraphClient, str]]
                 start_node(MODULES[name], f"run_dir:={tmp_path / 'run'}")
             elif name == "recorder":
                 start_node(MODULES[name], f"dataset:={tmp_path / 'dataset'}", "task_text:=lift")
+            elif name == "mcap_recorder":
+                start_node(MODULES[name], f"folder:={tmp_path / 'mcap'}")
             else:
                 start_node(MODULES[name])
             client = stack.enter_context(connected())

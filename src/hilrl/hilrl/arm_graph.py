@@ -8,12 +8,12 @@ from typing import Any
 from ament_index_python.packages import get_package_share_directory
 
 from hilrl import parameter_files
-from hilrl.graph import from_options, layered, placed
-from hilrl.nodes import ARM, CONTROLLER, LEADER_ARM, STATE_PUBLISHER, Node
+from hilrl.graph import GIVES_WAY, from_options, layered, placed
+from hilrl.nodes import ARM, CONTROLLER, LEADER_ARM, MCAP_RECORDER, STATE_PUBLISHER, Node
 from hilrl.options import ARM_OPTIONS
 from hilrl.packages import expect_installed
 from hilrl.parameter_files import NodeParameters
-from hilrl.viewers import description
+from hilrl.viewers import description, recorders
 
 UNDER_ROS2_CONTROL = (
     ("joint_states", "hardware/joint_states"),
@@ -37,7 +37,9 @@ CONTROLLERS = (STATE_BROADCASTER, TRAJECTORY_CONTROLLER, FORWARD_CONTROLLER)
 PLUGINS = ("joint_state_topic_hardware_interface", *CONTROLLERS)
 """Packages that the controller manager loads."""
 
-NODE_NAMES = frozenset(node.name for node in (ARM, LEADER_ARM, CONTROLLER_MANAGER, STATE_PUBLISHER))
+NODE_NAMES = frozenset(
+    node.name for node in (ARM, LEADER_ARM, MCAP_RECORDER, CONTROLLER_MANAGER, STATE_PUBLISHER)
+)
 """Nodes that parameters can be given to."""
 
 
@@ -49,9 +51,10 @@ def resolve_parameters(
 
 
 def arms(options: Mapping[str, Any], parameters: NodeParameters) -> list[Node]:
-    """The drivers."""
+    """The drivers, and what records their topics. Raises ValueError where a name cannot be that of one."""
     drivers = [ARM, LEADER_ARM] if options["leader_port"] else [ARM]
-    return placed(drivers, options["robot"], parameters)
+    nodes = placed([*drivers, *recorders(options)], options["robot"], parameters)
+    return [replace(node, niceness=GIVES_WAY if node.looks_on else 0) for node in nodes]
 
 
 def under_ros2_control(

@@ -17,6 +17,7 @@ from hilrl.parameter_files import NodeParameters
 from hilrl.run_config import Assignment, as_parameters
 from hilrl.run_folder import RunFolder
 from hilrl.session import environment, run_graph
+from hilrl.viewers import recordings
 
 
 def run(choices: Mapping[str, Any], assignments: Sequence[Assignment]) -> int:
@@ -27,16 +28,18 @@ def run(choices: Mapping[str, Any], assignments: Sequence[Assignment]) -> int:
     console = Console()
     with contextlib.ExitStack() as resources:
         chosen, folder = prepare(choices, resources)
-        nodes = arm_graph.arms(chosen, parameters(chosen, assignments))
+        here = recordings(folder.path)
+        nodes = arm_graph.arms(chosen, parameter_files.merged([parameters(chosen, assignments), here]))
+        arms = [node for node in nodes if node.has_motors]
         # In the domain of the shell, so that other terminals and programs find the arms.
         env = resources.enter_context(environment(folder, own_domain=False))
-        console.print(_greeting(nodes, chosen, folder), highlight=False, soft_wrap=True)
+        console.print(_greeting(arms, chosen, folder), highlight=False, soft_wrap=True)
         live = (
             resources.enter_context(Live(console=console, auto_refresh=False))
             if console.is_terminal
             else None
         )
-        run_graph(nodes, folder, env, lambda node: ArmWatch(node, nodes, console, live))
+        run_graph(nodes, folder, env, lambda node: ArmWatch(node, arms, console, live))
     console.print("The drivers have ended.")
     return 0
 
@@ -62,13 +65,13 @@ def parameters(chosen: Mapping[str, Any], assignments: Sequence[Assignment]) -> 
     return arm_graph.resolve_parameters(chosen, [*layers, as_parameters(assignments)])
 
 
-def _greeting(nodes: Sequence[Node], chosen: Mapping[str, Any], folder: RunFolder) -> str:
+def _greeting(arms: Sequence[Node], chosen: Mapping[str, Any], folder: RunFolder) -> str:
     lines = [
         "Emulated boards: nothing real moves."
         if chosen["emulated"]
         else "The follower stiffens where it is; nothing moves by itself."
     ]
-    for arm in nodes:
+    for arm in arms:
         topic = state_topic(arm)
         lines.append(
             f"  {arm.name}: {arm.parameters['port']}, calibrated by {arm.parameters['calibration_file']}; "

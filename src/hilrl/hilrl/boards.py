@@ -1,4 +1,4 @@
-"""What the arms and cameras of one start are connected to: the devices there are, or emulated ones."""
+"""What one start is connected to: the devices there are or emulated ones, and a folder for its recording."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,14 +6,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from hilrl import graph, options
-from hilrl.parameter_files import NodeParameters
+from hilrl import graph, options, viewers
+from hilrl.parameter_files import NodeParameters, merged
 from hilrl.run_folder import RunFolder
 from hilrl_hardware.calibration_files import default_path
 
 
 def parameters(chosen: Mapping[str, Any], folder: RunFolder, resources: ExitStack) -> NodeParameters:
-    """Of the drivers and cameras of a run, for this start: emulated boards are others at the next.
+    """Of drivers, cameras and what records topics, for this start: emulated boards are others at the next.
 
     `resources` holds what lasts as long as the graph is up. Raises ValueError where a calibration is missing.
     """
@@ -22,7 +22,8 @@ def parameters(chosen: Mapping[str, Any], folder: RunFolder, resources: ExitStac
     here = connected(chosen, roles, folder, resources)
     if chosen["emulated"] and not chosen["sim"]:
         here |= {"front_camera": "pattern", "wrist_camera": "pattern"}
-    return graph.from_options([options.BY_NAME[name] for name in here], here)
+    connections = graph.from_options([options.BY_NAME[name] for name in here], here)
+    return merged([connections, viewers.recordings(folder.path)])
 
 
 def connected(

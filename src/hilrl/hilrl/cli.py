@@ -136,7 +136,7 @@ def choices_of(table: Sequence[Option], chosen: argparse.Namespace) -> dict[str,
 def _evaluate(chosen: argparse.Namespace) -> int:
     from hilrl import evaluation
 
-    return evaluation.evaluate(chosen.run, chosen.checkpoint, chosen.episodes, chosen.videos)
+    return evaluation.evaluate(chosen.run, chosen.checkpoint, chosen.episodes, chosen.videos, chosen.mcap)
 
 
 def _plot(chosen: argparse.Namespace) -> int:
@@ -240,6 +240,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--videos", type=int, default=VIDEOS, help="episodes to record; default: %(default)s"
     )
+    evaluate.add_argument("--mcap", default="", metavar="STR", help=options.MCAP.description)
 
     plot = commands.add_parser("plot", help="draw the plots of a run")
     plot.set_defaults(command=_plot)

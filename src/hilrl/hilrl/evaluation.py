@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +72,13 @@ class EvaluationWatch:
             self._console.print(f"  {done:3d} of {self._wanted} episodes, {won} successful", highlight=False)
 
 
-def evaluate(run: str | None, checkpoint: str, count: int, videos: int) -> int:
-    """Run it; the exit status. Raises ValueError for a run or checkpoint that is not there."""
+def evaluate(run: str | None, checkpoint: str, count: int, videos: int, mcap: str = "") -> int:
+    """Run it; the exit status. `mcap`: topics to record, as the option of that name.
+
+    Raises ValueError for a run or checkpoint that is not there.
+    """
     folder = RunFolder.named(run) if run else RunFolder.newest()
-    config = folder.load()
+    config = loaded(folder, mcap)
     policies = {_label(which): folder.policy(which) for which in _wanted(folder, checkpoint)}
     console = Console()
     if not config.options["sim"]:
@@ -103,6 +106,12 @@ def evaluate(run: str | None, checkpoint: str, count: int, videos: int) -> int:
     console.print(_table(found))
     console.print(f"{folder.evaluation}   videos: {folder.videos}", highlight=False, soft_wrap=True)
     return 0
+
+
+def loaded(folder: RunFolder, mcap: str) -> RunConfig:
+    """The configuration of a run that is tried: what the training recorded, the trial need not."""
+    config = folder.load()
+    return replace(config, options={**config.options, "mcap": mcap})
 
 
 def _wanted(folder: RunFolder, checkpoint: str) -> list[str]:

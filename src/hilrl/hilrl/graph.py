@@ -26,6 +26,7 @@ from hilrl.nodes import (
     LEADER_ARM,
     LEADER_TELEOP,
     LEARNER,
+    MCAP_RECORDER,
     MUX,
     OPERATOR,
     PLAYER,
@@ -45,7 +46,7 @@ OPTIONAL = (
     *(ARM, *CAMERAS),
     *(JOY_TELEOP, GAMEPAD, KEYBOARD, LEADER_TELEOP, LEADER_ARM),
     *(CLASSIFIER, RULE),
-    *(RECORDER, PLAYER),
+    *(RECORDER, PLAYER, MCAP_RECORDER),
     *viewers.NODES,
 )
 NODE_NAMES = frozenset(node.name for node in (*TRAIN, *OPTIONAL))

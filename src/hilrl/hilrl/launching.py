@@ -25,6 +25,7 @@ from hilrl.parameter_files import NodeParameters, merged
 from hilrl.run_config import new_config
 from hilrl.run_folder import RunFolder
 from hilrl.supervisor import RESPAWN_DELAY_S, grace_s
+from hilrl.viewers import recordings
 
 IS_KNOWN = "all(angle == angle for angle in m.position)"
 """Whether the pose in a message `m` is made of numbers; others do not even equal themselves."""
@@ -52,6 +53,7 @@ TRIAL = (
     ),
     DeclareLaunchArgument("episodes", default_value="20", description="How many starts to try."),
     DeclareLaunchArgument("videos", default_value="0", description="How many of them to film."),
+    DeclareLaunchArgument("mcap", default_value="", description=options.MCAP.description),
 )
 
 Start = Callable[[LaunchContext], list[LaunchDescriptionEntity]]
@@ -129,7 +131,7 @@ def start_trying(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """The nodes that try one policy of a run; the end of the actor, when all starts are tried, ends them."""
     run = _value(context, "run")
     folder = RunFolder.named(run) if run else RunFolder.newest()
-    config = folder.load()
+    config = evaluation.loaded(folder, _value(context, "mcap"))
     version, policy_file = folder.policy(_value(context, "checkpoint"))
     resources = _kept(context)
     resources.enter_context(folder.lock())
@@ -151,7 +153,7 @@ def start_driving(context: LaunchContext) -> list[LaunchDescriptionEntity]:
 def start_arm(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """The drivers that the arguments ask for."""
     chosen, folder = arm_up.prepare(_choices(context, options.ARM_OPTIONS), _kept(context))
-    parameters = arm_up.parameters(chosen, [])
+    parameters = merged([arm_up.parameters(chosen, []), recordings(folder.path)])
     return _graph(context, arm_graph.arms(chosen, parameters), folder, chosen, parameters)
 
 

@@ -117,5 +117,8 @@ STATE_PUBLISHER = Node(
 WORKSPACE_DISPLAY = Node(
     "hilrl_control", "workspace_display", "workspace_display", respawn=True, looks_on=True
 )
+MCAP_RECORDER = Node(
+    "hilrl_ros", "mcap_recorder", "mcap_recorder", respawn=True, use_sim_time=False, looks_on=True
+)
 # A window that was closed stays closed.
 RVIZ = Node("rviz2", "rviz2", "rviz2", respawn=False, looks_on=True, remappings=OWN_FRAMES)

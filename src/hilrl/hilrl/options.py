@@ -31,6 +31,13 @@ LEADER_CALIBRATION = Option(
     may_change=True,
 )
 ROBOT = Option("robot", "so101", "Name of the robot: the ROS namespace of its nodes.")
+MCAP = Option(
+    "mcap",
+    "",
+    "Topics to record as MCAP into mcap/ of the run's folder, separated by commas: names in the robot's "
+    "namespace, /absolute ones, or all, which is every topic but raw images.",
+    may_change=True,
+)
 
 OPTIONS = (
     Option("sim", True, "A simulated arm; false: the real one, at the follower's port, seen by two cameras."),
@@ -198,6 +205,7 @@ OPTIONS = (
         "Show the arm, its workspace and its cameras in RViz, where that is installed.",
         may_change=True,
     ),
+    MCAP,
     ROBOT,
     Option(
         "params_file",
@@ -222,6 +230,7 @@ ARM_OPTIONS = (
     Option(
         "emulated", False, "Drive both arms on emulated boards: no hardware, no ports, no calibration files."
     ),
+    MCAP,
     ROBOT,
     Option(
         "params_file",
@@ -238,7 +247,7 @@ def _named(names: str) -> tuple[Option, ...]:
 TELEOP_OPTIONS = _named(
     "sim task seed devices leader_port leader_calibration follower_port follower_calibration emulated "
     "front_camera wrist_camera control_hz servo_lag_s quantise randomise_visuals composed moveit rviz "
-    "robot params_file"
+    "mcap robot params_file"
 )
 """Of an arm that a person drives."""
 A_PERSON_DRIVES = {"operator": "human", "lockstep": False, "reward": "operator"}

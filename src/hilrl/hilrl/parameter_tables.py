@@ -14,6 +14,7 @@ from hilrl_perception import (
     reward_collector_node,
     reward_rule_node,
 )
+from hilrl_ros import mcap_recorder_node
 from hilrl_ros.parameters import Parameter
 from hilrl_sim import sim_node
 from hilrl_teleop import (
@@ -65,4 +66,5 @@ def parameter_tables() -> Mapping[str, Sequence[Parameter]]:
         ],
         "recorder": recorder_node.PARAMETERS,
         "replay_episode": episode_player_node.PARAMETERS,
+        "mcap_recorder": mcap_recorder_node.PARAMETERS,
     }

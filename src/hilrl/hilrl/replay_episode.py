@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from hilrl import boards, graph, parameter_files
+from hilrl import boards, graph, parameter_files, viewers
 from hilrl.arm_watch import beside_arms
 from hilrl.nodes import CONTROLLER, MUX, PLAYER, Node
 from hilrl.parameter_files import NodeParameters
@@ -82,4 +82,5 @@ def replaying(
     }
     merged = parameter_files.merged([parameters, player])
     merged.get("intervention_mux", {}).pop("lockstep_devices", None)
-    return graph.with_clock([*graph.body(options), CONTROLLER, MUX, PLAYER], options, merged)
+    nodes = [*graph.body(options), CONTROLLER, MUX, PLAYER, *viewers.recorders(options)]
+    return graph.with_clock(nodes, options, merged)

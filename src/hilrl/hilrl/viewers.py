@@ -1,4 +1,4 @@
-"""RViz beside a graph: its window, the arm's frames, and the workspace as something to take hold of."""
+"""What looks on: RViz, with the workspace as something to take hold of, and the recorder of topics."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,14 +8,36 @@ from typing import Any
 import xacro
 from ament_index_python.packages import get_package_share_directory
 
-from hilrl.nodes import RVIZ, STATE_PUBLISHER, WORKSPACE_DISPLAY, Node
+from hilrl.nodes import MCAP_RECORDER, RVIZ, STATE_PUBLISHER, WORKSPACE_DISPLAY, Node
 from hilrl.packages import expect_installed
+from hilrl.parameter_files import NodeParameters
+from hilrl_ros.topic_choice import chosen_topics
 
 NODES = (STATE_PUBLISHER, WORKSPACE_DISPLAY, RVIZ)
 
 
 def viewers(options: Mapping[str, Any]) -> list[Node]:
-    """What looks on, where option `rviz` asks for it. Raises ValueError where RViz is not installed."""
+    """What options `rviz` and `mcap` ask for.
+
+    Raises ValueError where RViz is not installed, or a name cannot be that of a topic.
+    """
+    return [*_rviz(options), *recorders(options)]
+
+
+def recorders(options: Mapping[str, Any]) -> list[Node]:
+    """What option `mcap` asks for. Raises ValueError where a name cannot be that of a topic."""
+    if not options["mcap"]:
+        return []
+    chosen_topics(options["mcap"], "mcap")
+    return [replace(MCAP_RECORDER, parameters={"topics": options["mcap"]})]
+
+
+def recordings(run: Path) -> NodeParameters:
+    """Where the recorder writes, by the folder of the run."""
+    return {MCAP_RECORDER.name: {"folder": str(run / "mcap")}}
+
+
+def _rviz(options: Mapping[str, Any]) -> list[Node]:
     if not options["rviz"]:
         return []
     expect_installed("rviz", [RVIZ.package, STATE_PUBLISHER.package])
