@@ -35,7 +35,7 @@ from hilrl_learning.data import ActionSpec, ObservationSpec
 from hilrl_learning.observation_sync import state_names
 from hilrl_learning.trainer import Phase
 from hilrl_learning.training_link import TrainingLink
-from hilrl_ros.large_messages import make_room
+from hilrl_ros import fast_dds
 from hilrl_ros.node import Node
 from recording import EPISODE_STEPS, steps
 
@@ -202,7 +202,7 @@ def sender(actor_id: str, run: Path, hz: float, count: int) -> None:
     """One actor: says a line once the learner hears it, sends until SIGTERM or `count`, says how many."""
     ended = []
     signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
-    make_room()
+    fast_dds.configure()
     rclpy.init(signal_handler_options=rclpy.SignalHandlerOptions.NO)
     node = Node("actor", namespace=actor_id)
     link = TrainingLink(node, actor_id, run, SPEC, ActionSpec(), TrainingCourse(0, 1e6), "base_link")

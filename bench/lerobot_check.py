@@ -30,8 +30,7 @@ from hilrl_learning.data import ObservationSpec, Step
 from hilrl_learning.lerobot.features import ACTION, DONE, REWARD, SOURCE, STATE, action_vector
 from hilrl_learning.messages import step_from_message
 from hilrl_learning.observation_sync import state_names
-from hilrl_ros import qos
-from hilrl_ros.large_messages import make_room
+from hilrl_ros import fast_dds, qos
 
 SPEC = ObservationSpec(state_names(), ("front", "wrist"), (128, 128))
 COLUMNS = (STATE, ACTION, REWARD, DONE, SOURCE, "timestamp", "frame_index", "episode_index", "index")
@@ -195,7 +194,7 @@ def main() -> int:
         parser.error("LEROBOT_PYTHON: expected an interpreter with LeRobot, it is not set")
     os.environ.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().randint(1, 101)))
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    make_room()
+    fast_dds.configure()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         root = (options.dataset or folder / "dataset").resolve()

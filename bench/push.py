@@ -37,8 +37,7 @@ from hilrl_learning.observation_sync import state_names
 from hilrl_learning.preprocessor import Preprocessor
 from hilrl_learning.training_link import TrainingLink
 from hilrl_learning.weights import PolicySpec, pack
-from hilrl_ros import qos
-from hilrl_ros.large_messages import make_room
+from hilrl_ros import fast_dds, qos
 from hilrl_ros.node import Node
 
 SPEC = ObservationSpec(state_names(), ("front", "wrist"), (128, 128))
@@ -55,7 +54,7 @@ def push(pushes: int, half: bool) -> table.Result:
     """The learner's end; starts the actor's."""
     os.environ["ROS_DOMAIN_ID"] = str(random.randrange(1, 102))
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    make_room()
+    fast_dds.configure()
     rclpy.init()
     node = Node("learner")
     publisher = node.create_publisher(PolicyWeights, "/learner/policy", qos.LATCHED)
@@ -87,7 +86,7 @@ def push(pushes: int, half: bool) -> table.Result:
 
 def act() -> None:
     """The actor's end: says when it had which version."""
-    make_room()
+    fast_dds.configure()
     torch.set_num_threads(1)
     rclpy.init()
     node = Node("actor")

@@ -34,8 +34,7 @@ from hilrl_learning.data import ActionSpec, ObservationSpec, Step
 from hilrl_learning.observation_sync import state_names
 from hilrl_learning.step_sender import WINDOW
 from hilrl_learning.training_link import TrainingLink
-from hilrl_ros import qos
-from hilrl_ros.large_messages import make_room
+from hilrl_ros import fast_dds, qos
 from hilrl_ros.node import Node
 from recording import EPISODE_STEPS, steps
 
@@ -107,7 +106,7 @@ def receive(episodes: int) -> table.Result:
     """Episodes one at a time, then as many at once; and what both processes spend on a step."""
     os.environ["ROS_DOMAIN_ID"] = str(random.randrange(1, 102))
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    make_room()
+    fast_dds.configure()
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder)
         command = [sys.executable, "-c", "from hilrl_learning.learner_node import main; main()", "--ros-args"]

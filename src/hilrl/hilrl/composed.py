@@ -30,10 +30,8 @@ def component(name: str) -> Callable:
 
 def main() -> None:
     """Entry point: the arguments before those of ROS name the nodes."""
-    from hilrl_ros.large_messages import make_room
     from hilrl_ros.main import run_nodes
 
-    make_room()
     arguments = sys.argv[1:]
     names = arguments[: arguments.index("--ros-args")] if "--ros-args" in arguments else arguments
     run_nodes([component(name) for name in names])

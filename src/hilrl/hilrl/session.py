@@ -20,6 +20,7 @@ from rclpy.signals import SignalHandlerOptions
 from hilrl.graph import Node
 from hilrl.run_folder import RUNS, RunFolder
 from hilrl.supervisor import Health, Supervisor
+from hilrl_ros import fast_dds
 
 CHECK_PERIOD_S = 1.0
 
@@ -52,6 +53,7 @@ def environment(run: RunFolder, own_domain: bool = True) -> Iterator[dict[str, s
     user said otherwise.
     """
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    fast_dds.configure()
     os.environ.setdefault("MUJOCO_GL", "egl")
     with contextlib.ExitStack() as stack:
         if own_domain and "ROS_DOMAIN_ID" not in os.environ:
@@ -81,6 +83,7 @@ def attach(where: Path | None = None) -> RunFolder | None:
     Raises ValueError where nothing runs in `where`.
     """
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    fast_dds.configure()
     folders = [RunFolder(where)] if where else [RunFolder(path) for path in RUNS.glob("*")]
     # The file of a graph that was killed stays behind, and its domain may be another arm's by now.
     running = [folder for folder in folders if folder.domain.exists() and folder.is_in_use]

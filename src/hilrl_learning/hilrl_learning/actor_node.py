@@ -30,7 +30,6 @@ from hilrl_learning.scene_reset import SceneReset
 from hilrl_learning.tick_pace import TickPace
 from hilrl_ros import qos
 from hilrl_ros.diagnostics import Report
-from hilrl_ros.large_messages import make_room
 from hilrl_ros.main import run_node
 from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameters
@@ -339,5 +338,4 @@ class Actor(Node):
 
 def main() -> None:
     """Entry point."""
-    make_room()
     run_node(Actor)

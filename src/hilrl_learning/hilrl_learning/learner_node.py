@@ -29,7 +29,6 @@ from hilrl_learning.trainer import Trainer
 from hilrl_learning.training_thread import TrainingThread
 from hilrl_ros import qos
 from hilrl_ros.diagnostics import Report
-from hilrl_ros.large_messages import make_room
 from hilrl_ros.main import run_node
 from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameter, Parameters
@@ -40,8 +39,8 @@ RECEIPT_S = 0.1
 """Time between receipts while steps come in; each costs the actor a little of its loop."""
 RECEIPT_STEPS = 64
 """So many steps get a receipt at once: an actor that catches up waits for it, see `step_sender.WINDOW`."""
-ALONE_S = 4.0
-"""How long to look for another learner before being one; DDS announces itself every 3 s."""
+ALONE_S = 3.0
+"""How long to look for another learner before being one; see `fast_dds` for how often one is heard."""
 SAVE_S = 5.0
 """Longest wait for a checkpoint that was asked for."""
 STOP_S = 2.5
@@ -291,5 +290,4 @@ class Learner(Node):
 
 def main() -> None:
     """Entry point."""
-    make_room()
     run_node(Learner)

@@ -17,7 +17,6 @@ from hilrl_learning.observation_sync import state_names
 from hilrl_learning.step_inbox import StepInbox
 from hilrl_ros import qos
 from hilrl_ros.diagnostics import Report
-from hilrl_ros.large_messages import make_room
 from hilrl_ros.main import run_node
 from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameter, Parameters
@@ -28,8 +27,8 @@ RECEIPT_S = 0.1
 """Time between receipts while steps come in."""
 RECEIPT_STEPS = 64
 """So many steps get a receipt at once, see `step_sender.WINDOW`."""
-ALONE_S = 4.0
-"""How long to look for a learner before being one; DDS announces itself every 3 s."""
+ALONE_S = 3.0
+"""How long to look for a learner before being one; see `fast_dds` for how often one is heard."""
 DROP_S = 5.0
 """Longest wait for an episode to be dropped: those before it may have to be written first."""
 STOP_S = 3.0
@@ -172,5 +171,4 @@ class Recorder(Node):
 
 def main() -> None:
     """Entry point."""
-    make_room()
     run_node(Recorder)

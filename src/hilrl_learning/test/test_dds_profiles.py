@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from boxes import two_boxes_or_skip
 
-from hilrl_ros import large_messages
+from hilrl_ros import fast_dds
 from hilrl_ros.testing import random_domain
 
 PROFILES = Path(__file__).resolve().parents[3] / "config" / "dds"
-OWN = Path(large_messages.__file__).with_name("shared_memory.xml")
+OWN = Path(fast_dds.__file__).with_name("fast_dds.xml")
 PEER = Path(__file__).with_name("dds_peer.py")
 MESSAGE_BYTES = 1_000_000
 HEARD_S = 60.0
@@ -47,9 +47,9 @@ class Exchange:
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
             **variables,
         }
-        environment.pop(large_messages.VARIABLE, None)
+        environment.pop(fast_dds.VARIABLE, None)
         if profile is not None:
-            environment[large_messages.VARIABLE] = str(profile)
+            environment[fast_dds.VARIABLE] = str(profile)
         talker, listener = (
             subprocess.Popen(
                 [*prefix, sys.executable, str(PEER), role, str(MESSAGE_BYTES)],

@@ -14,7 +14,7 @@ from learning_processes import SIZE, wait_until
 from linked_run import PATIENCE_S, Account, LinkedRun
 
 from hilrl_learning.trainer import Phase
-from hilrl_ros import large_messages
+from hilrl_ros import fast_dds
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -24,7 +24,7 @@ LEARNER_TIMEOUT_S = 5.0
 
 @pytest.fixture
 def linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[LinkedRun, Cable]]:
-    monkeypatch.setenv(large_messages.VARIABLE, str(PROFILE))
+    monkeypatch.setenv(fast_dds.VARIABLE, str(PROFILE))
     with two_boxes_or_skip("--delay-s", "0.02", "--loss", "0.01") as (robot, learner, cable):
         run = LinkedRun(tmp_path, robot, learner, SIZE, 0.03, LEARNER_TIMEOUT_S)
         try:

@@ -11,7 +11,6 @@ from hilrl_perception.camera_capture import Capture
 from hilrl_perception.camera_source import Frame, open_source
 from hilrl_ros import images, qos, stamps
 from hilrl_ros.diagnostics import Report
-from hilrl_ros.large_messages import make_room
 from hilrl_ros.main import run_node
 from hilrl_ros.node import Node
 from hilrl_ros.parameters import Parameter, Parameters
@@ -86,5 +85,4 @@ def main() -> None:
     # What OpenCV says about devices that cannot be opened is said once, by this node.
     cv2.setLogLevel(0)
     # A frame of 640x480 is larger than what Fast DDS shares by default; in pieces, half of them are lost.
-    make_room()
     run_node(Camera)

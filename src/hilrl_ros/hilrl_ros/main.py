@@ -9,6 +9,7 @@ import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
+from hilrl_ros import fast_dds
 from hilrl_ros.node import Node
 
 WAKE_S = 0.1
@@ -29,6 +30,7 @@ def run_nodes(factories: Sequence[Callable[[], Node]]) -> None:
     """
     # rclpy ends `spin` on SIGINT by itself; Python's KeyboardInterrupt would strike in the clean-up too.
     signal.signal(signal.SIGINT, lambda *_: None)
+    fast_dds.configure()
     rclpy.init()
     nodes: list[Node] = []
     try:

@@ -24,6 +24,8 @@ from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
+from hilrl_ros import fast_dds
+
 
 def _any_domain() -> int:
     return random.SystemRandom().randint(1, 100)
@@ -32,6 +34,7 @@ def _any_domain() -> int:
 _reserved = ExitStack()  # as long as this process lives
 os.environ["ROS_DOMAIN_ID"] = str(_reserved.enter_context(domain_id(_any_domain)))
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+fast_dds.configure()
 
 END_S = 10.0
 """Longest that a node may take to leave on a signal."""
