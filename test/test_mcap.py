@@ -13,7 +13,7 @@ from mcap_ros2.decoder import DecoderFactory
 
 from hilrl import arm_graph, evaluation, graph, options, record, replay_episode, viewers
 from hilrl.nodes import MCAP_RECORDER, Node
-from hilrl.run_config import new_config
+from hilrl.run_config import new_config, resumed_config
 from hilrl.run_folder import RunFolder
 
 pytestmark = pytest.mark.timeout(240)
@@ -104,8 +104,17 @@ def test_every_graph_may_be_recorded_and_none_is_unless_it_is_asked_for(tmp_path
 
 
 def test_what_is_no_topic_is_refused_before_anything_starts(tmp_path):
-    with pytest.raises(ValueError, match="mcap: expected names of topics, or all, got 'joint-states'"):
-        graph.train(new_config({"mcap": "joint-states"}, []).options, {}, tmp_path)
+    folder = RunFolder(tmp_path / "run")
+    begun = new_config({}, [])
+    folder.store(begun)
+    for refuse in (
+        lambda: new_config({"mcap": "joint-states"}, []),
+        lambda: resumed_config(begun, {"mcap": "joint-states"}, []),
+        lambda: options.checked_for_arm({"mcap": "joint-states"}),
+        lambda: evaluation.loaded(folder, "joint-states"),
+    ):
+        with pytest.raises(ValueError, match="mcap: expected names of topics, or all, got 'joint-states'"):
+            refuse()
 
 
 def test_a_trial_records_what_it_is_told_and_not_what_the_training_did(tmp_path):

@@ -51,7 +51,7 @@ def resolve_parameters(
 
 
 def arms(options: Mapping[str, Any], parameters: NodeParameters) -> list[Node]:
-    """The drivers, and what records their topics. Raises ValueError where a name cannot be that of one."""
+    """The drivers, and what records their topics."""
     drivers = [ARM, LEADER_ARM] if options["leader_port"] else [ARM]
     nodes = placed([*drivers, *recorders(options)], options["robot"], parameters)
     return [replace(node, niceness=GIVES_WAY if node.looks_on else 0) for node in nodes]

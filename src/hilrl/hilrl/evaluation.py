@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from hilrl import boards, episodes, graph
+from hilrl import boards, episodes, graph, options
 from hilrl.arm_console import HELP
 from hilrl.arm_watch import beside_arms
 from hilrl.episodes import of_kind
@@ -109,9 +109,12 @@ def evaluate(run: str | None, checkpoint: str, count: int, videos: int, mcap: st
 
 
 def loaded(folder: RunFolder, mcap: str) -> RunConfig:
-    """The configuration of a run that is tried: what the training recorded, the trial need not."""
+    """The configuration of a run that is tried: what the training recorded, the trial need not.
+
+    Raises ValueError where there is none, or a name in `mcap` cannot be that of a topic.
+    """
     config = folder.load()
-    return replace(config, options={**config.options, "mcap": mcap})
+    return replace(config, options=options.checked({**config.options, "mcap": mcap}))
 
 
 def _wanted(folder: RunFolder, checkpoint: str) -> list[str]:

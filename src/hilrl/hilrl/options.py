@@ -8,6 +8,7 @@ from typing import Any
 
 from hilrl.option import Option, Value
 from hilrl.real_arm_needs import expect_a_board_each, expect_fit_for_a_real_arm
+from hilrl_ros.topic_choice import chosen_topics
 
 FOLLOWER_PORT = Option(
     "follower_port",
@@ -34,8 +35,7 @@ ROBOT = Option("robot", "so101", "Name of the robot: the ROS namespace of its no
 MCAP = Option(
     "mcap",
     "",
-    "Topics to record as MCAP into mcap/ of the run's folder, separated by commas: names in the robot's "
-    "namespace, /absolute ones, or all, which is every topic but raw images.",
+    "Topics to record as MCAP, separated by commas; all: every one but raw images.",
     may_change=True,
 )
 
@@ -294,4 +294,7 @@ def _resolved(table: Sequence[Option], values: Mapping[str, Any]) -> dict[str, V
     for name in values:
         if name not in by_name:
             raise ValueError(f"option {name!r}: unknown, expected one of {sorted(by_name)}")
-    return {**defaults(table), **{name: by_name[name].check(v) for name, v in values.items()}}
+    resolved = {**defaults(table), **{name: by_name[name].check(v) for name, v in values.items()}}
+    if topics := resolved["mcap"]:
+        chosen_topics(str(topics), "mcap")
+    return resolved

@@ -11,25 +11,19 @@ from ament_index_python.packages import get_package_share_directory
 from hilrl.nodes import MCAP_RECORDER, RVIZ, STATE_PUBLISHER, WORKSPACE_DISPLAY, Node
 from hilrl.packages import expect_installed
 from hilrl.parameter_files import NodeParameters
-from hilrl_ros.topic_choice import chosen_topics
 
 NODES = (STATE_PUBLISHER, WORKSPACE_DISPLAY, RVIZ)
 
 
 def viewers(options: Mapping[str, Any]) -> list[Node]:
-    """What options `rviz` and `mcap` ask for.
-
-    Raises ValueError where RViz is not installed, or a name cannot be that of a topic.
-    """
+    """What options `rviz` and `mcap` ask for. Raises ValueError where RViz is not installed."""
     return [*_rviz(options), *recorders(options)]
 
 
 def recorders(options: Mapping[str, Any]) -> list[Node]:
-    """What option `mcap` asks for. Raises ValueError where a name cannot be that of a topic."""
-    if not options["mcap"]:
-        return []
-    chosen_topics(options["mcap"], "mcap")
-    return [replace(MCAP_RECORDER, parameters={"topics": options["mcap"]})]
+    """What option `mcap` asks for."""
+    topics = options["mcap"]
+    return [replace(MCAP_RECORDER, parameters={"topics": topics})] if topics else []
 
 
 def recordings(run: Path) -> NodeParameters:
