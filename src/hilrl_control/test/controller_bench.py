@@ -37,7 +37,7 @@ class Bench:
         for topic in ("ee_state", "joint_commands"):
             self.probe.spin_until(lambda name=topic: self.node.count_publishers(name))
         self.probe.spin_until(self.parameters.service_is_ready)
-        self.probe.spin_for(0.3)
+        self.probe.meet("ee_controller")
 
     def joint_message(self, **changes):
         message = JointState(name=list(JOINT_NAMES), position=self.q.tolist(), velocity=[0.0] * 6)

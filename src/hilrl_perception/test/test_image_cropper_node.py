@@ -30,7 +30,7 @@ class Bench:
         self.probe.spin_until(self.set.service_is_ready)
         topic = self.publisher.topic_name.replace("raw", "crop")
         self.probe.spin_until(lambda: self.probe.node.count_publishers(topic))
-        self.probe.spin_for(0.3)
+        self.probe.meet("image_cropper")
 
     def crop_of(self, message):
         """Publishes again where a frame is lost: an image stream is best effort by default."""

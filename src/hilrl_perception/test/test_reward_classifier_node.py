@@ -40,7 +40,7 @@ class Bench:
         topic = self.episodes.topic_name.replace("episode", "reward")
         self.probe.spin_until(lambda: self.probe.node.count_publishers(topic))
         self.probe.spin_until(self.set.service_is_ready)
-        self.probe.spin_for(0.3)
+        self.probe.meet("reward_classifier")
 
     def show(self, tick, frames, jaw=0.0, cameras=("front", "wrist"), ee=True, z=0.1):
         stamp = from_ns(tick * TICK_NS)

@@ -32,7 +32,7 @@ class Graph:
     def ready(self, *publishers):
         publishers = (*self.cameras.values(), self.ee, self.episodes, *publishers)
         self.probe.spin_until(lambda: all(p.get_subscription_count() for p in publishers), 60.0)
-        self.probe.spin_for(0.3)
+        self.probe.meet("reward_collector")
 
     def show(self, tick, height=None):
         stamp = from_ns(tick * TICK_NS)

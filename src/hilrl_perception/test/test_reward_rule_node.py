@@ -26,7 +26,7 @@ class Bench:
         probe.spin_until(lambda: all(p.get_subscription_count() for p in publishers), 60.0)
         topic = self.ee.topic_name.replace("ee_state", "reward")
         probe.spin_until(lambda: node.count_publishers(topic))
-        probe.spin_for(0.3)
+        probe.meet("reward_rule")
 
     def next(self, jaw=0.0, target=-0.1, z=0.1, height=None):
         """What is said of the next stamp."""

@@ -13,13 +13,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import rclpy
 from domain_coordinator import domain_id
+from rcl_interfaces.srv import ListParameters
 from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -27,12 +28,13 @@ from rclpy.node import Node
 from hilrl_ros import fast_dds
 
 
-def _any_domain() -> int:
-    return random.SystemRandom().randint(1, 100)
+def own_domain() -> AbstractContextManager[int]:
+    """A ROS domain that no graph and no process of tests has, nor gets while the context lasts."""
+    return domain_id(lambda: random.SystemRandom().randint(1, 100))
 
 
 _reserved = ExitStack()  # as long as this process lives
-os.environ["ROS_DOMAIN_ID"] = str(_reserved.enter_context(domain_id(_any_domain)))
+os.environ["ROS_DOMAIN_ID"] = str(_reserved.enter_context(own_domain()))
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 fast_dds.configure()
 
@@ -47,8 +49,8 @@ ASKS = 8
 
 
 def random_domain() -> int:
-    """A ROS domain that no graph and no process of tests has reserved."""
-    with domain_id(_any_domain) as chosen:
+    """As `own_domain`, for what is soon over."""
+    with own_domain() as chosen:
         return chosen
 
 
@@ -85,6 +87,16 @@ class Probe:
                 self.spin_until(lambda: any(future.done() for future in asked), ASK_AGAIN_S)
                 return next(future.result() for future in asked if future.done())
         raise AssertionError(f"no answer: {client.srv_name}")
+
+    def meet(self, name: str) -> None:
+        """Until the node `name` of this namespace knows every topic that the probe's node has by now.
+
+        That the probe knows the node's says nothing of it: what is sent too soon is lost. DDS tells of topics
+        and services in the order they were made, so who answers the newest client knows the rest.
+        """
+        client = self.node.create_client(ListParameters, f"{name}/list_parameters")
+        self.call(client, ListParameters.Request())
+        self.node.destroy_client(client)
 
     def close(self) -> None:
         """Leave the graph."""

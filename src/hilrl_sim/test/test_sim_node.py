@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from hilrl_interfaces.msg import GroundTruth, RewardEstimate
 from hilrl_interfaces.srv import ResetScene
 from hilrl_ros import qos, stamps
 from hilrl_ros.joints import JOINT_NAMES
-from hilrl_ros.testing import random_domain
+from hilrl_ros.testing import own_domain
 
 NAMESPACE = "/so101"
 PERIOD_NS = 100_000_000
@@ -114,7 +115,8 @@ class Running:
     """A simulator process and a client in a ROS domain of their own."""
 
     def __init__(self, xacro: Path, log: Path, **parameters: object) -> None:
-        domain_id = random_domain()
+        self._reserved = ExitStack()  # several run at once
+        domain_id = self._reserved.enter_context(own_domain())
         settings = {"urdf": xacro, "image_size": 32, **parameters}
         arguments = [part for name, value in settings.items() for part in ("-p", f"{name}:={value}")]
         self.log = log
@@ -134,7 +136,9 @@ class Running:
     def close(self) -> int:
         self.client.close()
         self.process.terminate()
-        return self.process.wait(WAIT_S)
+        status = self.process.wait(WAIT_S)
+        self._reserved.close()
+        return status
 
 
 @pytest.fixture(scope="module")

@@ -48,6 +48,7 @@ class Bench:
                 and node.count_clients("actor/pause")
             )
         )
+        self.probe.meet("joy_teleop")
         self.probe.spin_for(1.0)  # services and clients know of each other a little later
         self.hold(duration_s=0.5)
         return self

@@ -30,7 +30,7 @@ class Bench:
         for publisher in (self.states, self.truths, self.episodes):
             self.probe.spin_until(publisher.get_subscription_count)
         self.probe.spin_until(lambda: self.probe.node.count_publishers("intervention/scripted"))
-        self.probe.spin_for(0.3)
+        self.probe.meet("scripted_operator")
 
     def begin(self, kind, episode=1):
         self.episodes.publish(Episode(episode=episode, kind=kind))
