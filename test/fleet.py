@@ -1,6 +1,7 @@
 """Several simulated arms and one learner as processes, for tests and benchmarks of more than one arm."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -13,7 +14,6 @@ from hilrl import graph, parameter_files
 from hilrl.nodes import Node
 from hilrl.run_config import Assignment, new_config
 from hilrl.supervisor import executable, ros_arguments
-from hilrl_ros.testing import random_domain
 
 LEARNER = "/learner"
 
@@ -36,7 +36,7 @@ class Fleet:
         """What goes in front of a command, by node name: `nsenter` for one, to run elsewhere."""
         self.environment = {
             **os.environ,
-            "ROS_DOMAIN_ID": str(random_domain()),
+            "ROS_DOMAIN_ID": str(random.randrange(1, 102)),
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
         }
