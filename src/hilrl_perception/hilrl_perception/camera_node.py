@@ -84,5 +84,4 @@ def main() -> None:
     cv2.setNumThreads(1)
     # What OpenCV says about devices that cannot be opened is said once, by this node.
     cv2.setLogLevel(0)
-    # A frame of 640x480 is larger than what Fast DDS shares by default; in pieces, half of them are lost.
     run_node(Camera)

@@ -27,8 +27,6 @@ REPEAT_S = 0.2
 """Lockstep: with no command for this long, of wall time, the last observation is published again."""
 ALONE_S = 1.5
 """Real time: how long to look for another clock before being one."""
-NEWCOMER_S = 30.0
-"""Real time: for how long a new clock gives way to one that is ahead of it. Discovery can take seconds."""
 REPORT_S = 5.0
 """At most one report of the same trouble in this time."""
 
@@ -104,10 +102,7 @@ class SimNode(Node):
         else:
             self._start_real_time(params["state_hz"], params["camera_hz"])
             self._timer = self.create_timer(self._chunk_s, self._on_wall_tick, clock=wall)
-            self._clocks_sub = self.create_subscription(
-                ClockMessage, "/clock", self._on_clock, qos.JOINT_STATES
-            )
-            self._newcomer_timer = self.create_timer(NEWCOMER_S, self._stay, clock=wall)
+            self.create_subscription(ClockMessage, "/clock", self._on_clock, qos.JOINT_STATES)
         self._repeats = 0
         self.diagnostics.ask(self._diagnose)
         self._publish(self._sim.reset(params["seed"], render=False), with_images=True)
@@ -134,13 +129,12 @@ class SimNode(Node):
             time.sleep(0.05)
 
     def _on_clock(self, message: ClockMessage) -> None:
-        """Its own messages come back too, and are never ahead. Of two clocks the newer one is behind."""
+        """Ends the newer of two clocks, which is behind, however late it hears of the other.
+
+        Its own messages come back too, and are never ahead.
+        """
         if stamps.to_ns(message.clock) > self._sim.time_ns:
             raise SystemExit(f"error: {self._second_clock()}")
-
-    def _stay(self) -> None:
-        self._newcomer_timer.cancel()
-        self.destroy_subscription(self._clocks_sub)
 
     def _second_clock(self) -> str:
         return (
