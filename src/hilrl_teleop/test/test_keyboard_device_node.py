@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from keyboard_pipe import Keyboard
-from typist import Typist
+from typist import Typist, actions_of
 
 from hilrl_interfaces.msg import EeAction
 from hilrl_interfaces.srv import LabelEpisode
@@ -40,10 +40,8 @@ def typist(namespace, keyboard):
 @pytest.fixture
 def actions(probe, typist):
     """What the keyboard says, once both know of each other and the node has seen the keys at rest."""
-    received = []
-    probe.node.create_subscription(EeAction, "intervention/keyboard", received.append, qos.ACTIONS)
-    probe.spin_until(lambda: probe.node.count_publishers("intervention/keyboard"))
-    probe.spin_until(lambda: "Ctrl-C quit" in typist.read() and "hands off" in typist.read())
+    received = actions_of(typist, probe)
+    probe.spin_until(lambda: "hands off" in typist.read())
     probe.spin_for(1.0)
     return received
 

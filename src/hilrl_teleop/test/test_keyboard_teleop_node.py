@@ -10,9 +10,9 @@ from contextlib import closing
 import pytest
 from std_msgs.msg import String
 from std_srvs.srv import SetBool
-from typist import Typist
+from typist import Typist, actions_of
 
-from hilrl_interfaces.msg import EeAction, EeState
+from hilrl_interfaces.msg import EeState
 from hilrl_interfaces.srv import LabelEpisode
 from hilrl_ros import qos
 
@@ -27,13 +27,7 @@ def typist(namespace):
 
 @pytest.fixture
 def actions(probe, typist):
-    """What the keyboard says, once both know of each other."""
-    received = []
-    probe.node.create_subscription(EeAction, "intervention/keyboard", received.append, qos.ACTIONS)
-    probe.spin_until(lambda: probe.node.count_publishers("intervention/keyboard"))
-    probe.spin_until(lambda: "Ctrl-C quit" in typist.read())
-    probe.spin_for(0.3)
-    return received
+    return actions_of(typist, probe)
 
 
 def test_keys_become_actions_until_the_person_lets_go(probe, typist, actions):

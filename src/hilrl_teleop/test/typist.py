@@ -7,6 +7,19 @@ import subprocess
 import sys
 import termios
 
+from hilrl_interfaces.msg import EeAction
+from hilrl_ros import qos
+
+
+def actions_of(typist, probe):
+    """What the keyboard says from now on, once both know of each other."""
+    received = []
+    probe.node.create_subscription(EeAction, "intervention/keyboard", received.append, qos.ACTIONS)
+    probe.spin_until(lambda: probe.node.count_publishers("intervention/keyboard"))
+    probe.spin_until(lambda: "Ctrl-C quit" in typist.read())
+    probe.meet("keyboard_teleop")
+    return received
+
 
 class Typist:
     """A person at a terminal that runs the node."""
