@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -140,8 +141,10 @@ def test_boxes_reach_a_running_cropper_all_together(tmp_path):
         probe.node.create_publisher(Image, f"/so101/camera/{name}/image_raw", qos.IMAGES)
         for name in ("front", "wrist")
     ]
-    crops_seen = []
-    probe.node.create_subscription(Image, "/so101/camera/front/image_crop", crops_seen.append, qos.IMAGES)
+    seen = {name: [] for name in ("front", "wrist")}
+    for name, images_seen in seen.items():
+        topic = f"/so101/camera/{name}/image_crop"
+        probe.node.create_subscription(Image, topic, images_seen.append, qos.IMAGES)
 
     def film() -> None:
         stamp = probe.node.get_clock().now().to_msg()
@@ -150,22 +153,28 @@ def test_boxes_reach_a_running_cropper_all_together(tmp_path):
 
     probe.node.create_timer(0.05, film)
     done = threading.Event()
-    spinner = threading.Thread(target=lambda: probe.spin_until(done.is_set, 60))
+    spinner = threading.Thread(target=lambda: probe.spin_until(done.is_set, 120))
     spinner.start()
     cameras = LiveCameras("so101", tmp_path / "crops.yaml")
     try:
         cameras.wait()
         assert cameras.size == (32, 32)
         assert np.array_equal(cameras.frames()["wrist"], FRAME)
+        # Only a camera that the cropper itself has seen has a size that a box can be too big for.
+        deadline_s = time.monotonic() + 30
+        while not all(seen.values()):
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
         refusal = cameras.apply({"front": [0, 0, 32, 32], "wrist": [0, 0, 999, 1]})
         assert refusal.startswith("image_cropper refused: ") and "crop.wrist" in refusal
         assert cameras.crops() == {"front": [0, 0, 0, 0], "wrist": [0, 0, 0, 0]}
         assert cameras.apply({"front": [8, 16, 32, 32]}) == ""
         expected = FRAME[8:40, 16:48]
-        crops_seen.clear()
-        deadline = threading.Event()
-        while not (crops_seen and np.array_equal(images.to_array(crops_seen[-1]), expected)):
-            assert not deadline.wait(0.05) and len(crops_seen) < 200
+        seen["front"].clear()
+        deadline_s = time.monotonic() + 30
+        while not (seen["front"] and np.array_equal(images.to_array(seen["front"][-1]), expected)):
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
     finally:
         cameras.close()
         done.set()
