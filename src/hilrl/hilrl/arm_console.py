@@ -14,6 +14,10 @@ from std_srvs.srv import SetBool, Trigger
 from hilrl.graph import Node
 
 HELP = "Enter: emergency stop.   on, Enter: torque, the follower holds.   off, Enter: let it down."
+LAST_RESORT = "to stop the arm, pull its power plug"
+STOP_ANSWER_S = 1.0
+TORQUE_ANSWER_S = 5.0
+"""Longer than the driver lets its servos take."""
 LONGEST = 4096
 """Bytes read at once: more than anybody types."""
 
@@ -44,20 +48,23 @@ class ArmConsole:
     def _obey(self, line: str) -> None:
         if not line:
             for name, client in self._stops:
-                client.call_async(Trigger.Request()).add_done_callback(
-                    self._answer(f"{name}: emergency stop")
-                )
+                self._call(client, Trigger.Request(), f"{name}: emergency stop", STOP_ANSWER_S)
         elif line in ("on", "off"):
-            request = SetBool.Request(data=line == "on")
-            self._torque.call_async(request).add_done_callback(self._answer(f"torque {line}"))
+            self._call(self._torque, SetBool.Request(data=line == "on"), f"torque {line}", TORQUE_ANSWER_S)
         else:
             self._say(f"{line!r} is not known. {HELP}")
 
-    def _call(self, client: Client, request: Any, what: str) -> None:
-        if client.service_is_ready():
-            client.call_async(request).add_done_callback(self._answer(what))
-        else:
-            self._say(f"{what}: NOT DONE, the driver is not there; to stop the arm, pull its power plug")
+    def _call(self, client: Client, request: Any, what: str, within_s: float) -> None:
+        if not client.service_is_ready():
+            self._say(f"{what}: NOT DONE, the driver is not there; {LAST_RESORT}")
+            return
+        future = client.call_async(request)
+        future.add_done_callback(self._answer(what))
+        asyncio.get_running_loop().call_later(within_s, self._miss, future, what)
+
+    def _miss(self, future: Future, what: str) -> None:
+        if not future.done():
+            self._say(f"{what}: NO ANSWER of the driver; {LAST_RESORT}")
 
     def _answer(self, what: str) -> Callable[[Future], Any]:
         def take(future: Future) -> None:
