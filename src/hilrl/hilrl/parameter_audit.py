@@ -5,6 +5,7 @@ go on as it began if the nodes' own defaults of that day are known.
 """
 
 import difflib
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ ROS_OWN = ("qos_overrides.", "start_type_description_service", "use_sim_time")
 """Every node has these."""
 OF_ONE_START = ("run_dir", "veto_dir")
 """Where the run lies now; it may be moved."""
+ASK_AGAIN_S = 4.0
 
 
 class ParameterAudit:
@@ -52,24 +54,25 @@ class _Question:
         self.node = node
         self._asking = asking
         self._names: list[str] = []
-        self._future: Future | None = None
+        self._asked: list[Future] = []
+        self._ask_again_s = 0.0
         self._client = self._service(ListParameters, "list_parameters")
+        self._request: Any = ListParameters.Request()
 
     def poll(self) -> dict[str, Any] | None:
         """The node's parameters once they are known."""
-        if self._future is None:
-            if self._client.service_is_ready():
-                self._future = self._client.call_async(ListParameters.Request())
+        response = next((future.result() for future in self._asked if future.done()), None)
+        if response is None:
+            self._ask()
             return None
-        if not self._future.done():
-            return None
-        response, self._future = self._future.result(), None
         self._asking.destroy_client(self._client)
         if isinstance(response, ListParameters.Response):
             self._names = [name for name in response.result.names if not name.startswith(ROS_OWN)]
             self._check()
             self._client = self._service(GetParameters, "get_parameters")
-            self._future = self._client.call_async(GetParameters.Request(names=self._names))
+            self._request = GetParameters.Request(names=self._names)
+            self._asked, self._ask_again_s = [], 0.0
+            self._ask()
             return None
         values = map(parameter_value_to_python, response.values)
         # ROS files cannot hold what has no value or no element to tell a type by; both are the default.
@@ -78,6 +81,12 @@ class _Question:
             for name, value in zip(self._names, values, strict=True)
             if value not in (None, []) and name not in OF_ONE_START
         }
+
+    def _ask(self) -> None:
+        """Again after a while: a node that does not know who asks yet, or dies just then, does not answer."""
+        if time.monotonic() >= self._ask_again_s and self._client.service_is_ready():
+            self._ask_again_s = time.monotonic() + ASK_AGAIN_S
+            self._asked.append(self._client.call_async(self._request))
 
     def _service(self, kind: type, name: str) -> Client:
         return self._asking.create_client(kind, f"{self.node.fully_qualified_name}/{name}")
