@@ -16,10 +16,12 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from circus.arbiter import Arbiter
 from circus.exc import ConflictError
+from circus.process import DEAD_OR_ZOMBIE
 from circus.watcher import Watcher
 from tornado.ioloop import IOLoop
 
@@ -89,6 +91,17 @@ def ros_arguments(node: Node, parameter_file: Path) -> list[str]:
     return [*arguments, "--params-file", str(parameter_file)]
 
 
+class ReapingWatcher(Watcher):
+    """Learns how a process ended also where that was after circus's last look: it would drop such a one."""
+
+    def manage_processes(self) -> Any:
+        """See `Watcher.manage_processes`."""
+        for process in list(self.processes.values()):
+            if process.status == DEAD_OR_ZOMBIE:
+                self.reap_process(process.pid)
+        return super().manage_processes()
+
+
 class Supervisor:
     """The processes of one graph. Lives on the running event loop."""
 
@@ -105,7 +118,7 @@ class Supervisor:
         self.health = {node.name: Health() for node in nodes}
         self._stopping = False
         watchers = [
-            Watcher(
+            ReapingWatcher(
                 node.name,
                 shlex.quote(sys.executable),
                 self._arguments(node, parameter_file),
