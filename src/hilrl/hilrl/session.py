@@ -18,7 +18,7 @@ from rclpy.node import Node as RosNode
 from rclpy.signals import SignalHandlerOptions
 
 from hilrl.graph import Node
-from hilrl.run_folder import RUNS, RunFolder
+from hilrl.run_folder import RUNS, RunFolder, write_atomically
 from hilrl.supervisor import Health, Supervisor
 from hilrl_ros import fast_dds
 
@@ -61,7 +61,7 @@ def environment(run: RunFolder, own_domain: bool = True) -> Iterator[dict[str, s
             os.environ["ROS_DOMAIN_ID"] = str(chosen)
             stack.callback(os.environ.pop, "ROS_DOMAIN_ID")
         run.path.mkdir(parents=True, exist_ok=True)
-        run.domain.write_text(os.environ.get("ROS_DOMAIN_ID", "0"))
+        write_atomically(run.domain, os.environ.get("ROS_DOMAIN_ID", "0"))
         stack.callback(run.domain.unlink, missing_ok=True)
         yield {
             **os.environ,
@@ -85,17 +85,21 @@ def attach(where: Path | None = None) -> RunFolder | None:
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     fast_dds.configure()
     folders = [RunFolder(where)] if where else [RunFolder(path) for path in RUNS.glob("*")]
-    # The file of a graph that was killed stays behind, and its domain may be another arm's by now.
-    running = [folder for folder in folders if folder.domain.exists() and folder.is_in_use]
+    running: list[tuple[float, str, RunFolder]] = []
+    for folder in folders:
+        with contextlib.suppress(FileNotFoundError):  # none runs, or it ends just now
+            started_s, domain = folder.domain.stat().st_mtime, folder.domain.read_text()
+            # The file of a graph that was killed stays behind, and its domain may be another arm's by now.
+            if folder.is_in_use:
+                running.append((started_s, domain, folder))
     given = os.environ.get("ROS_DOMAIN_ID")
     if given is not None:
-        running = [folder for folder in running if folder.domain.read_text() == given]
+        running = [graph for graph in running if graph[1] == given]
     elif where and not running:
         raise ValueError(f"{where}: expected a graph that runs, there is none")
     if not running:
         return None
-    newest = max(running, key=lambda folder: folder.domain.stat().st_mtime)
-    os.environ["ROS_DOMAIN_ID"] = newest.domain.read_text()
+    _, os.environ["ROS_DOMAIN_ID"], newest = max(running, key=lambda graph: graph[0])
     return newest
 
 
