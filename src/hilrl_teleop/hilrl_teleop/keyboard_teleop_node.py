@@ -24,6 +24,7 @@ from hilrl_teleop.key_map import DEADMAN_CODES
 from hilrl_teleop.key_sources import TERMINAL, DeviceKeys, KeySource, TerminalKeys
 from hilrl_teleop.keyboard import status_line
 from hilrl_teleop.keyboard_reader import AUTO
+from hilrl_teleop.screen import Screen
 from hilrl_teleop.wish import Wish
 
 NOTE_S = 5.0
@@ -56,9 +57,8 @@ class KeyboardTeleop(Node):
         super().__init__("keyboard_teleop", **kwargs)
         params = Parameters(self, PARAMETERS, check=_problem, on_change=self._retune)
         self._mux_state = ""
-        self._shown = ""
         self._note, self._noted_s = "", 0.0
-        self._has_screen = sys.stdin.isatty()
+        self._screen = Screen(sys.stdout.fileno()) if sys.stdin.isatty() else None
 
         self._interventions = Interventions(self, "keyboard")
         self._episodes = EpisodeControl(self, self._tell)
@@ -67,8 +67,8 @@ class KeyboardTeleop(Node):
         # Last, so that whatever fails before leaves the terminal alone.
         self._keys = self._source(params["keys_from"], params["deadman_key"])
         self._retune(params.values)
-        if self._has_screen:
-            print("\n".join(self._keys.help))
+        for line in self._keys.help if self._screen else ():
+            print(line, flush=True)
         # A person's time, also where the arm's is simulated.
         self.create_timer(PERIOD_S, self._act, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -76,8 +76,8 @@ class KeyboardTeleop(Node):
         """Give back the terminal and the keyboard."""
         if hasattr(self, "_keys"):
             self._keys.close()
-            if self._has_screen:
-                print()
+            if self._screen:
+                self._screen.close()
 
     def _source(self, keys_from: str, deadman_key: str) -> KeySource:
         if keys_from == TERMINAL:
@@ -110,23 +110,22 @@ class KeyboardTeleop(Node):
             self._episodes.ask(request)
         wish = self._keys.wish(now_s)
         self._interventions.on_period(wish)
-        if self._has_screen:
-            self._show(wish, now_s)
+        if self._screen:
+            self._screen.show(self._line(wish, now_s))
 
     def _tell(self, note: str) -> None:
         self._note, self._noted_s = note, time.monotonic()
-        if not self._has_screen:
+        if not self._screen:
             self.get_logger().info(note)
 
     def _announce(self, text: str) -> None:
-        """On a line of its own. Called from another thread."""
-        if self._has_screen:
-            sys.stdout.write(f"\r{text}\x1b[K\n")
-            self._shown = ""
+        """Called from another thread."""
+        if self._screen:
+            self._screen.say(text)
         else:
             self.get_logger().info(text)
 
-    def _show(self, wish: Wish, now_s: float) -> None:
+    def _line(self, wish: Wish, now_s: float) -> str:
         note = self._note if now_s - self._noted_s < NOTE_S else ""
         note = "NO KEYBOARD" if self._keys.problem else note
         tcp = None
@@ -134,12 +133,7 @@ class KeyboardTeleop(Node):
             position = state.pose.position
             tcp = (position.x, position.y, position.z)
         line = status_line(wish, self._mux_state, tcp, note, self._episodes.paused)
-        line = line[: shutil.get_terminal_size().columns - 1]
-        if line != self._shown:
-            self._shown = line
-            # Back to the line's start, write, clear the rest.
-            sys.stdout.write(f"\r{line}\x1b[K")
-            sys.stdout.flush()
+        return line[: shutil.get_terminal_size().columns - 1]
 
 
 def _problem(values: Mapping[str, Any]) -> str | None:

@@ -47,6 +47,6 @@ class Terminal:
 
     def restore(self) -> None:
         """Give it back; again does no harm."""
-        # Where it hung up there is nothing to restore.
+        # Where it hung up there is nothing to restore; what it does not take now is not waited for.
         with contextlib.suppress(termios.error, OSError):
-            termios.tcsetattr(self._fd, termios.TCSADRAIN, self._found)
+            termios.tcsetattr(self._fd, termios.TCSANOW, self._found)
