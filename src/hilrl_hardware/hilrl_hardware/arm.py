@@ -9,6 +9,7 @@ import contextlib
 import time
 from collections import deque
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -59,6 +60,16 @@ class Mode(StrEnum):
     """Torque going down to nothing."""
 
 
+@dataclass(frozen=True)
+class TorqueRequest:
+    """For torque (`on`), or to be let go."""
+
+    on: bool
+    until_s: float
+    """Monotonic time up to which silence of a servo is no answer."""
+    answer: "Future[str]" = field(default_factory=Future)
+
+
 class Arm:
     """The arm behind one port."""
 
@@ -81,7 +92,7 @@ class Arm:
         self._ease: EaseDown
         self._reading: Reading
         self._commands: deque[tuple[Array, Array | None, float]] = deque(maxlen=1)
-        self._torque_requests: deque[tuple[bool, Future[str]]] = deque()
+        self._torque_requests: deque[TorqueRequest] = deque()
         self._emergency = False
         self._heard_s = self._stepped_s = self._retry_s = 0.0
         self._cycles = 0
@@ -96,11 +107,14 @@ class Arm:
         """Stop where it is, first thing in the next cycle; a second call takes the torque at once."""
         self._emergency = True
 
-    def request_torque(self, on: bool) -> "Future[str]":
-        """Ask for torque, or to be let go; the result is why it was refused, or empty."""
-        answer: Future[str] = Future()
-        self._torque_requests.append((on, answer))
-        return answer
+    def request_torque(self, on: bool, patience_s: float = 0.0) -> "Future[str]":
+        """Ask for torque, or to be let go; the result is why it was refused, or empty.
+
+        Where a servo just does not answer, it is tried again for `patience_s`, or until the next request.
+        """
+        request = TorqueRequest(on, time.monotonic() + patience_s)
+        self._torque_requests.append(request)
+        return request.answer
 
     # -- the loop's thread ----------------------------------------------------------------------------------
 
@@ -177,7 +191,7 @@ class Arm:
         # Before the bus is used: a board that is lost right now must come back stopped.
         self.stopped = EMERGENCY
         while self._torque_requests:  # they were made before
-            self._torque_requests.popleft()[1].set_result(EMERGENCY)
+            self._torque_requests.popleft().answer.set_result(EMERGENCY)
         if how != LIMP:
             self.goals.start(self._reading.position)
             self.goals.hold(EMERGENCY)
@@ -199,19 +213,25 @@ class Arm:
 
     def _answer_torque_requests(self, reading: Reading | None) -> None:
         while self._torque_requests:
-            on, answer = self._torque_requests.popleft()
+            request = self._torque_requests[0]
             try:
                 if self.mode is Mode.DISCONNECTED:
-                    answer.set_result(f"port {self._bus.port}: the board is not there")
-                elif on:
-                    answer.set_result(self._switch_on(reading))
+                    refusal = f"port {self._bus.port}: the board is not there"
+                elif request.on:
+                    refusal = self._switch_on(reading)
                 else:
                     self._let_go(LIMP if self._role == LEADER else EASE_DOWN)
-                    answer.set_result("")
+                    refusal = ""
+            except PortGone as error:
+                self._torque_requests.popleft().answer.set_result(str(error))
+                raise
+            except NoReply as error:
+                if len(self._torque_requests) == 1 and time.monotonic() < request.until_s:
+                    return
+                refusal = str(error)
             except BusError as error:
-                answer.set_result(str(error))
-                if isinstance(error, PortGone):
-                    raise
+                refusal = str(error)
+            self._torque_requests.popleft().answer.set_result(refusal)
 
     def _act(self, reading: Reading | None) -> None:
         now_s = time.monotonic()
@@ -271,11 +291,11 @@ class Arm:
     # -- changes of mode ------------------------------------------------------------------------------------
 
     def _switch_on(self, reading: Reading | None) -> str:
-        """Why not, or empty."""
+        """Why not, or empty. Raises NoReply where another try may do, nothing having come on."""
         if self.mode is Mode.ACTIVE and not self.stopped:
             return ""
         if reading is None:
-            return "the pose cannot be measured right now: a servo does not answer"
+            raise NoReply("the pose cannot be measured right now: a servo does not answer")
         pose = reading.position
         beyond = np.maximum(self._calibration.lower_rad - pose, pose - self._calibration.upper_rad)
         joint = int(beyond.argmax())

@@ -31,7 +31,7 @@ DIAGNOSTICS_S = 1.0
 OUT_OF_REACH = "the arm is out of reach: pull its power plug; if it comes back it is stopped"
 COMPLAIN_EVERY_S = 5.0
 START_S = 5.0
-"""A servo that has not answered for so long at the start is not there."""
+"""A servo that has not answered for so long at the start is not there, or is not to be had."""
 ASK_AGAIN_S = 0.2
 ANSWER_S = 3.0
 """Longest that torque may take to come on."""
@@ -64,7 +64,7 @@ class ArmNode(Node):
         self.create_service(Trigger, "~/emergency_stop", self._on_emergency_stop)
         self.create_timer(DIAGNOSTICS_S, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
         if params["torque_on_start"]:
-            self._arm.request_torque(True).add_done_callback(self._say_why_not)
+            self._arm.request_torque(True, START_S).add_done_callback(self._say_why_not)
         self._loop.start()
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilrl_hardware import registers as r
-from hilrl_hardware.bus import BusError, ServoBus
+from hilrl_hardware.bus import BusError, NoReply, ServoBus
 from hilrl_hardware.calibration import Calibration
 
 SPEED_MARGIN = 1.25
@@ -59,7 +59,8 @@ class ArmWriter:
         """Torque on at the goal `position`, once every servo has been seen to have that goal.
 
         Nothing is waited for or repeated in between, as an arm that falls would be thrown back to where it
-        was. Raises BusError where a servo does not do as it is told.
+        was. Raises NoReply where one is silent before torque comes on, another BusError where it does not do
+        as it is told.
         """
         self.write_goals(position, max_speed)
         for servo_id, tick in zip(self._ids, self._ticks(position), strict=True):
@@ -67,7 +68,11 @@ class ArmWriter:
             if (goal := r.GOAL_POSITION.decode(data)) != tick:
                 raise BusError(f"servo {servo_id}: expected the goal {tick}, where the joint is, got {goal}")
         self._bus.sync_write(r.TORQUE_ENABLE, dict.fromkeys(self._ids, 1))
-        for servo_id, on in zip(self._ids, self.torque_is_on(), strict=True):
+        try:
+            came_on = self.torque_is_on()
+        except NoReply as error:
+            raise BusError(f"torque may have come on, or not: {error}") from error
+        for servo_id, on in zip(self._ids, came_on, strict=True):
             if not on:
                 raise BusError(f"servo {servo_id}: expected its torque to come on, it did not")
 
