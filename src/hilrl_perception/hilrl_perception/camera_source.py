@@ -162,19 +162,26 @@ class VideoDevice:
 
 
 def _opened(path: Path, backend: int) -> cv2.VideoCapture:
-    if not path.exists():
-        raise NoFrames(
-            f"expected a video device or a video file, {path} does not exist; "
-            "`ls /dev/v4l/by-id/` lists the cameras that are plugged in"
-        )
+    _check_exists(path)
+    # Looked for again after a failure: it may have been unplugged meanwhile.
     if not os.access(path, os.R_OK):
+        _check_exists(path)
         raise NoFrames(f"expected to be allowed to read {path}; is this user in the group `video`?")
     capture = cv2.VideoCapture(str(path), backend)
     if capture.isOpened():
         return capture
     capture.release()
+    _check_exists(path)
     reason = "does another program use it?" if backend == cv2.CAP_V4L2 else "is it a video?"
     raise NoFrames(f"expected a video device or a video file, {path} cannot be opened; {reason}")
+
+
+def _check_exists(path: Path) -> None:
+    if not path.exists():
+        raise NoFrames(
+            f"expected a video device or a video file, {path} does not exist; "
+            "`ls /dev/v4l/by-id/` lists the cameras that are plugged in"
+        )
 
 
 def _retrieved(capture: cv2.VideoCapture, path: Path, size: tuple[int, int]) -> Frame | None:

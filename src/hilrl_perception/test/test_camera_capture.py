@@ -4,7 +4,9 @@ import threading
 import time
 from itertools import pairwise
 
+import cv2
 import numpy as np
+import pytest
 
 from hilrl_perception import camera_capture
 from hilrl_perception.camera_capture import Capture
@@ -87,6 +89,19 @@ def test_no_frame_comes_after_closing():
     count = len(shown)
     time.sleep(0.1)
     assert len(shown) == count
+
+
+def test_a_camera_that_is_unplugged_while_it_is_opened_does_not_exist(monkeypatch, tmp_path):
+    device, opened = tmp_path / "device.avi", cv2.VideoCapture
+
+    def unplugged(*arguments):
+        device.unlink()
+        return opened(*arguments)
+
+    device.touch()
+    monkeypatch.setattr(cv2, "VideoCapture", unplugged)
+    with pytest.raises(NoFrames, match="does not exist"):
+        open_source(str(device), 64, 48, 50.0)
 
 
 def test_the_pattern_differs_from_frame_to_frame_and_comes_back():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from geometry_msgs.msg import Point, Pose
+from rcl_interfaces.srv import ListParameters
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -28,6 +29,7 @@ class Graph:
         self.ee = node.create_publisher(EeState, "ee_state", qos.JOINT_STATES)
         self.truth = node.create_publisher(GroundTruth, "sim/ground_truth", qos.EVENTS)
         self.episodes = node.create_publisher(Episode, "episode", qos.EVENTS)
+        self.ask = node.create_client(ListParameters, "reward_collector/list_parameters")
 
     def ready(self, *publishers):
         publishers = (*self.cameras.values(), self.ee, self.episodes, *publishers)
@@ -46,11 +48,15 @@ class Graph:
         for camera, publisher in self.cameras.items():
             frame = np.full((32, 32, 3), tick + 100 * (camera == "wrist"), np.uint8)
             publisher.publish(images.to_message(frame, stamp, f"{camera}_optical_frame"))
-        self.probe.spin_for(0.05)
+        self.until_taken()
 
     def episode(self, number, tick=0, **how):
         self.episodes.publish(Episode(header=Header(stamp=from_ns(tick * TICK_NS)), episode=number, **how))
-        self.probe.spin_for(0.2)
+        self.until_taken()
+
+    def until_taken(self):
+        """A node takes the messages that are there before it answers a question."""
+        self.probe.call(self.ask, ListParameters.Request())
 
 
 def test_a_running_graph_is_watched_and_labelled_by_how_its_episodes_end(probe, start_node, tmp_path):

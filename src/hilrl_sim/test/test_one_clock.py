@@ -22,6 +22,7 @@ def publish_beside(probe: Probe, stamp_ns: int) -> None:
     probe.node.create_subscription(Clock, "/clock", heard.append, qos.JOINT_STATES)
     probe.spin_until(lambda: heard, 60.0)
     other = probe.node.create_publisher(Clock, "/clock", qos.JOINT_STATES)
+    probe.meet("sim")
     probe.spin_until(lambda: other.get_subscription_count() == 2)
     other.publish(Clock(clock=stamps.from_ns(stamp_ns)))
 

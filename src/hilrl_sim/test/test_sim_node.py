@@ -14,6 +14,8 @@ import rclpy
 from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.task import Future
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 
@@ -26,15 +28,19 @@ from hilrl_ros.testing import own_domain
 NAMESPACE = "/so101"
 PERIOD_NS = 100_000_000
 WAIT_S = 20.0
+START_S = 60.0
+"""Longest that a simulator may take until it runs, or refuses to."""
 
 STREAMS = {
-    "joints": (JointState, f"{NAMESPACE}/joint_states", qos.JOINT_STATES),
-    "front": (Image, f"{NAMESPACE}/camera/front/image_raw", qos.IMAGES),
-    "wrist": (Image, f"{NAMESPACE}/camera/wrist/image_raw", qos.IMAGES),
-    "reward": (RewardEstimate, f"{NAMESPACE}/reward", qos.EVENTS),
-    "truth": (GroundTruth, f"{NAMESPACE}/sim/ground_truth", qos.EVENTS),
-    "clock": (Clock, "/clock", qos.JOINT_STATES),
+    "joints": (JointState, f"{NAMESPACE}/joint_states"),
+    "front": (Image, f"{NAMESPACE}/camera/front/image_raw"),
+    "wrist": (Image, f"{NAMESPACE}/camera/wrist/image_raw"),
+    "reward": (RewardEstimate, f"{NAMESPACE}/reward"),
+    "truth": (GroundTruth, f"{NAMESPACE}/sim/ground_truth"),
+    "clock": (Clock, "/clock"),
 }
+# As deep as that, nothing is lost where this process stands still for a while.
+EVERYTHING = QoSProfile(reliability=ReliabilityPolicy.RELIABLE, history=HistoryPolicy.KEEP_LAST, depth=1000)
 
 
 def stamp_of(message: object) -> int:
@@ -51,14 +57,33 @@ class Client:
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
         self.received: dict[str, list] = {name: [] for name in STREAMS}
-        for name, (kind, topic, profile) in STREAMS.items():
-            self.node.create_subscription(kind, topic, self.received[name].append, profile)
+        for name, (kind, topic) in STREAMS.items():
+            self.node.create_subscription(kind, topic, self.received[name].append, EVERYTHING)
         self.commands = self.node.create_publisher(JointState, f"{NAMESPACE}/joint_commands", qos.ACTIONS)
         self.reset_client = self.node.create_client(ResetScene, f"{NAMESPACE}/sim/reset")
+        # The last one: `meet` rests on it.
         self.parameter_client = self.node.create_client(SetParameters, f"{NAMESPACE}/sim/set_parameters")
 
-    def spin_until(self, done: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + WAIT_S
+    def meet(self) -> None:
+        """Until each knows the other: the simulator has answered the client that was made last.
+
+        Whoever finds a service ready may not be known to it yet, and then waits for its answer in vain.
+        """
+        self.spin_until(lambda: all(self.received.values()), START_S)
+        self.spin_until(lambda: self.commands.get_subscription_count() == 1)
+        self.spin_until(self.reset_client.service_is_ready)
+        self.spin_until(self.parameter_client.service_is_ready)
+        asked: list[Future] = []
+
+        def is_answered() -> bool:
+            asked.append(self.parameter_client.call_async(SetParameters.Request()))
+            self.spin_for(0.2)
+            return any(future.done() for future in asked)
+
+        self.spin_until(is_answered)
+
+    def spin_until(self, done: Callable[[], bool], timeout_s: float = WAIT_S) -> None:
+        deadline = time.monotonic() + timeout_s
         while not done():
             assert time.monotonic() < deadline, {name: len(got) for name, got in self.received.items()}
             self.executor.spin_once(timeout_sec=0.05)
@@ -67,6 +92,11 @@ class Client:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self.executor.spin_once(timeout_sec=0.02)
+
+    def spin_through(self, simulated_s: float) -> None:
+        """Until the newest joint state is that much later than the newest one is now."""
+        end = self.tick + round(simulated_s * 1e9)
+        self.spin_until(lambda: self.tick >= end)
 
     @property
     def tick(self) -> int:
@@ -115,30 +145,31 @@ class Running:
     """A simulator process and a client in a ROS domain of their own."""
 
     def __init__(self, xacro: Path, log: Path, **parameters: object) -> None:
-        self._reserved = ExitStack()  # several run at once
-        domain_id = self._reserved.enter_context(own_domain())
         settings = {"urdf": xacro, "image_size": 32, **parameters}
         arguments = [part for name, value in settings.items() for part in ("-p", f"{name}:={value}")]
         self.log = log
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", "from hilrl_sim.sim_node import main; main()", "--ros-args"]
-            + ["-r", f"__ns:={NAMESPACE}", *arguments],
-            env={**os.environ, "ROS_DOMAIN_ID": str(domain_id)},
-            stderr=log.open("w"),
-        )
-        self.client = Client(domain_id)
-        self.client.spin_until(lambda: all(self.client.received.values()))
-        self.client.spin_until(lambda: self.client.commands.get_subscription_count() == 1)
+        with ExitStack() as started:  # where it does not start, nothing of it stays
+            domain_id = started.enter_context(own_domain())  # several run at once
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", "from hilrl_sim.sim_node import main; main()", "--ros-args"]
+                + ["-r", f"__ns:={NAMESPACE}", *arguments],
+                env={**os.environ, "ROS_DOMAIN_ID": str(domain_id)},
+                stderr=log.open("w"),
+            )
+            started.callback(self.process.wait)
+            started.callback(self.process.kill)  # does nothing to one that has ended
+            self.client = Client(domain_id)
+            started.callback(self.client.close)
+            self.client.meet()
+            self._started = started.pop_all()
 
     def errors(self) -> list[str]:
         return [line for line in self.log.read_text().splitlines() if "[ERROR]" in line]
 
     def close(self) -> int:
-        self.client.close()
-        self.process.terminate()
-        status = self.process.wait(WAIT_S)
-        self._reserved.close()
-        return status
+        with self._started:
+            self.process.terminate()
+            return self.process.wait(WAIT_S)
 
 
 @pytest.fixture(scope="module")
@@ -221,13 +252,15 @@ def test_a_bad_command_is_one_error_and_the_arm_holds(
     for _ in range(3):
         scene.send(tick, position, names)
         scene.spin_for(0.1)
+    scene.spin_until(lambda: len(lockstep.errors()) > known)
     assert scene.tick == tick
     assert scene.received["joints"][-1] == held
+    # Commands are taken in their order: once a good one is executed, all is said about the bad ones.
+    scene.send(tick, goal_of(scene))
+    scene.observation(tick + PERIOD_NS)
     errors = lockstep.errors()[known:]
     assert len(errors) == 1 and "joint_commands: " + complaint in errors[0], errors
     assert "the tick is not executed and the arm holds" in errors[0]
-    scene.send(tick, goal_of(scene))
-    scene.observation(tick + PERIOD_NS)
 
 
 def test_joints_may_come_in_any_order(scene: Client) -> None:
@@ -296,7 +329,7 @@ def test_object_poses_are_on_the_ground_truth_topic_only(scene: Client) -> None:
     for everybodys in ("/rosout", "/parameter_events", "/diagnostics"):
         published.pop(everybodys, None)
     assert published == {
-        topic: [f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"] for kind, topic, _ in STREAMS.values()
+        topic: [f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"] for kind, topic in STREAMS.values()
     }
     assert list(scene.received["truth"][-1].names) == ["cube"]
 
@@ -321,7 +354,7 @@ def test_a_bad_start_parameter_is_one_error(name: str, value: str, complaint: st
         ],
         capture_output=True,
         text=True,
-        timeout=WAIT_S,
+        timeout=START_S,
         check=False,
     )
     assert result.returncode == 2
@@ -342,8 +375,10 @@ def test_real_time_runs_without_commands_at_the_asked_rates(real_time: Running) 
     for messages in client.received.values():
         messages.clear()
     client.spin_until(lambda: len(client.received["front"]) >= 4)
-    joints = [stamp_of(message) for message in client.received["joints"]]
     fronts = [stamp_of(message) for message in client.received["front"]]
+    # One message of each topic is taken at a time: of joint states some more may be waiting.
+    client.spin_until(lambda: client.tick >= fronts[-1])
+    joints = [stamp_of(message) for message in client.received["joints"]]
     assert set(np.diff(joints)) == {20_000_000}
     assert set(np.diff(fronts)) == {100_000_000}
     assert set(fronts[1:-1]) <= set(joints), "an image has the stamp of a joint state"
@@ -362,12 +397,14 @@ def test_real_time_holds_after_a_bad_command(real_time: Running) -> None:
     goal = goal_of(client, 1.0)
     message = JointState(name=list(JOINT_NAMES), position=goal, velocity=[0.2] * 6)
     client.commands.publish(message)
-    client.spin_for(0.5)
+    client.spin_until(lambda: client.received["joints"][-1].position[0] > goal[0] - 0.95)
     client.send(0, [float("nan")] * 6)
     client.spin_until(lambda: len(real_time.errors()) > known)
-    client.spin_for(0.4)
+    # Joint states from before the bad command may still be waiting; in those the arm moves.
+    client.spin_until(lambda: abs(client.received["joints"][-1].velocity[0]) < 0.02)
+    client.spin_through(0.4)
     held = client.received["joints"][-1].position[0]
-    client.spin_for(0.4)
+    client.spin_through(0.4)
     assert client.received["joints"][-1].position[0] == pytest.approx(held, abs=0.005)
     assert held < goal[0] - 0.3
     assert "the arm holds until a good command comes" in real_time.errors()[-1]
