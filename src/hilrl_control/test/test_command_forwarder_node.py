@@ -30,6 +30,7 @@ def forwarder(probe, start_node):
             )
         )
     )
+    probe.meet("command_forwarder")
     return process, taken, commands.publish
 
 

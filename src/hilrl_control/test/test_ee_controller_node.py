@@ -1,6 +1,7 @@
 """The controller as its own process, over real DDS."""
 
 import math
+import time
 from contextlib import closing
 
 import numpy as np
@@ -222,16 +223,17 @@ def test_markers_reach_a_late_joiner_and_turn_red_at_the_box(lockstep):
 def test_in_real_time_silence_holds_and_going_home_is_served(probe, start_node, urdf_path):
     """Stamps are the wall clock's here, as a real arm's are."""
     bench = Bench(probe)
-    parameters = ("command_timeout_s:=0.3", "control_hz:=20.0", "home_speed:=2.0", f"urdf:={urdf_path}")
-    start_node(NODE, *parameters)
+    timeouts = ("command_timeout_s:=0.3", "joint_state_timeout_s:=1.0")
+    start_node(NODE, *timeouts, "control_hz:=20.0", "home_speed:=2.0", f"urdf:={urdf_path}")
     bench.ready()
     refused = probe.call(bench.home, Trigger.Request())
     assert not refused.success and refused.message == "go_home: no joint_states yet"
     bench.q = HOME + np.array([0.3, 0.2, 0.0, -0.1, 0.0, -0.5])
 
-    def follow(until, limit=400):
+    def follow(until, limit_s=60.0):
         """Joint states at 50 Hz that follow the commands, until something holds."""
-        for _ in range(limit):
+        end_s = time.monotonic() + limit_s
+        while time.monotonic() < end_s:
             bench.now_ns = probe.node.get_clock().now().nanoseconds
             if bench.commands:
                 bench.q = bench.q + 0.3 * (np.array(bench.commands[-1].position) - bench.q)
@@ -241,9 +243,15 @@ def test_in_real_time_silence_holds_and_going_home_is_served(probe, start_node, 
                 return
         raise AssertionError(bench.states[-1].status)
 
+    def moves_once_asked():
+        """Asked again where the action found joint states that a busy machine had let grow old."""
+        if not bench.commands:
+            bench.actions.publish(bench.action_message(FORWARD))
+        return bench.commands
+
     follow(lambda: len(bench.states) > 3)
     assert not bench.commands, "nothing is sent before the first action"
-    bench.actions.publish(bench.action_message(FORWARD))
+    follow(moves_once_asked)
     follow(lambda: "no action for 0.3 s" in bench.states[-1].status)
     held = bench.commands[-1].position
     count = len(bench.commands)
@@ -251,19 +259,20 @@ def test_in_real_time_silence_holds_and_going_home_is_served(probe, start_node, 
     assert all(command.position == held for command in bench.commands[count:])
     assert min(bench.commands[-1].velocity) > 0.0
 
-    answer = probe.call(bench.home, Trigger.Request())
-    follow(lambda: bench.states[-1].status == "holding: at home") if answer.success else pytest.fail(
-        answer.message
-    )
+    # The arm is seen while its way home is planned, or it would be refused.
+    answer = bench.home.call_async(Trigger.Request())
+    follow(answer.done)
+    assert answer.result().success, answer.result().message
+    follow(lambda: bench.states[-1].status == "holding: at home")
     np.testing.assert_allclose(bench.commands[-1].position, HOME, atol=1e-9)
     count = len(bench.commands)
-    probe.spin_for(0.8)
+    probe.spin_for(1.5)
     late = len(bench.commands)
     probe.spin_for(0.5)
     assert len(bench.commands) == late, "joint states have stopped: nothing more is sent"
-    assert late - count < 20
+    assert late - count < 30
     refused = probe.call(bench.home, Trigger.Request())
-    assert not refused.success and "joint_states: expected a stamp within 0.3 s" in refused.message
+    assert not refused.success and "joint_states: expected a stamp within 1.0 s" in refused.message
 
 
 def test_a_bad_start_ends_with_one_line(start_node, urdf_path):

@@ -33,12 +33,19 @@ def test_the_markers_of_a_real_run_are_all_in_the_picture(probe, start_node, urd
     rviz.connect()
     for _ in range(12):
         bench.act((1.0, 0.5, -1.0, 0.0, 0.0))
+        # The display keeps the newest few states only: one that falls behind would draw a shorter trail.
+        probe.until_taken_by("workspace_display")
 
     def markers():
         return {marker.ns: marker for message in shown.values() for marker in message.markers}
 
+    def is_drawn_to_the_end():
+        at = markers()["tcp"].pose.position
+        return np.allclose([at.x, at.y, at.z], kinematics.forward(bench.q).position)
+
     bench.look()
     probe.spin_until(lambda: {"target", "tcp", "trail/intervention", "clip/workspace"} <= markers().keys())
+    probe.spin_until(is_drawn_to_the_end)
     probe.spin_until(lambda: markers()["workspace_edges"].color.r == pytest.approx(CLIPPED[0]))
     scene = Scene()
     for topic, message in shown.items():

@@ -63,8 +63,9 @@ class Probe:
         self.node = Node("probe", namespace=namespace, context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
+        self._askers: dict[str, Client] = {}
 
-    def spin_until(self, condition: Callable[[], Any], timeout_s: float = 20.0) -> None:
+    def spin_until(self, condition: Callable[[], Any], timeout_s: float = 60.0) -> None:
         """Fails where the condition does not come true."""
         deadline = time.monotonic() + timeout_s
         while not condition():
@@ -97,6 +98,17 @@ class Probe:
         client = self.node.create_client(ListParameters, f"{name}/list_parameters")
         self.call(client, ListParameters.Request())
         self.node.destroy_client(client)
+
+    def until_taken_by(self, name: str, messages: int = 1) -> None:
+        """Until the node `name` has acted on what was sent to it, the newest `messages` of each topic.
+
+        A node takes one message of each topic before it answers a call. Once more, as the first call may come
+        between its look at the topics and its look at the services. Says nothing of who has not met.
+        """
+        if name not in self._askers:
+            self._askers[name] = self.node.create_client(ListParameters, f"{name}/list_parameters")
+        for _ in range(messages + 1):
+            self.call(self._askers[name], ListParameters.Request())
 
     def close(self) -> None:
         """Leave the graph."""

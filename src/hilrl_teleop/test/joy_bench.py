@@ -25,7 +25,7 @@ class Bench:
         self.states = node.create_publisher(EeState, "ee_state", qos.JOINT_STATES)
         node.create_service(LabelEpisode, "actor/label", self._on_label)
         node.create_service(SetBool, "actor/pause", self._on_pause)
-        node.create_subscription(EeAction, "intervention/joy", self.actions.append, qos.ACTIONS)
+        node.create_subscription(EeAction, "intervention/joy", self.actions.append, qos.EVENTS)
 
     def _on_label(self, request, response):
         self.labels.append(request.label)
@@ -50,8 +50,17 @@ class Bench:
         )
         self.probe.meet("joy_teleop")
         self.probe.spin_for(1.0)  # services and clients know of each other a little later
-        self.hold(duration_s=0.5)
+        self.rest()
         return self
+
+    def rest(self):
+        """All at rest for so long that the node trusts it, however late it takes what was sent."""
+        self.send()
+        self.taken()
+        self.hold(duration_s=0.5)
+
+    def taken(self, messages=1):
+        self.probe.until_taken_by("joy_teleop", messages)
 
     def send(self, *down):
         self.sent = Joy(axes=self.axes, buttons=[int(index in down) for index in range(self.count)])
@@ -59,13 +68,15 @@ class Bench:
         self.joys.publish(self.sent)
 
     def hold(self, *down, duration_s=0.2):
+        """Until the node has it, which may not skip what came in between."""
         end_s = time.monotonic() + duration_s
         while time.monotonic() < end_s:
             self.send(*down)
             self.probe.spin_for(EVERY_S)
+        self.taken(qos.EVENTS.depth)
 
     def hold_until(self, condition, *down):
-        end_s = time.monotonic() + 20
+        end_s = time.monotonic() + 60
         while not condition():
             assert time.monotonic() < end_s, "timed out"
             self.send(*down)
@@ -73,10 +84,10 @@ class Bench:
 
     def press_until(self, condition, *down):
         """Press again and again: a stall of this machine is silence too."""
-        end_s = time.monotonic() + 20
+        end_s = time.monotonic() + 60
         while not condition():
             assert time.monotonic() < end_s, "timed out"
-            self.hold(duration_s=0.4)
+            self.rest()
             self.hold(*down, duration_s=0.2)
 
     def stamp(self, second):

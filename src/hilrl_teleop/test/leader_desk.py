@@ -69,7 +69,7 @@ class Follower:
         self,
         condition: Callable[[], Any],
         hand: Callable[[float], None] = lambda t: None,
-        timeout_s: float = 20.0,
+        timeout_s: float = 60.0,
         expected: bool = True,
     ) -> None:
         start_s = time.monotonic()

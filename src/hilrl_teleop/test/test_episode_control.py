@@ -66,7 +66,7 @@ def control(probe, told):
 def actor(namespace, probe, control):
     with closing(StandInActor(namespace)) as actor:
         probe.spin_until(lambda: control._label.service_is_ready() and control._pause.service_is_ready())
-        probe.spin_for(1.0)  # until the actor knows of us too
+        probe.meet("actor")
         yield actor
 
 

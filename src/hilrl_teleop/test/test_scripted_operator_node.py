@@ -34,7 +34,11 @@ class Bench:
 
     def begin(self, kind, episode=1):
         self.episodes.publish(Episode(episode=episode, kind=kind))
-        self.probe.spin_for(0.1)
+        self.until_taken()
+
+    def until_taken(self):
+        """Of what is ready at once the operator takes ticks before episodes."""
+        self.probe.until_taken_by("scripted_operator")
 
     def state(self, tick):
         tcp = Pose(position=Point(x=0.2, y=0.0, z=0.12), orientation=DOWN)
@@ -84,12 +88,13 @@ def test_a_tick_needs_both_halves_and_an_episode(bench, start_node):
     bench.ready()
     bench.state(1)
     bench.truth(1)
-    bench.probe.spin_for(0.2)
+    bench.until_taken()
     assert bench.answers == [], "no episode yet"
     bench.begin(Episode.KIND_TRAINING)
     bench.state(2)
-    bench.probe.spin_for(0.2)
+    bench.until_taken()
     bench.truth(3)
+    bench.until_taken()
     bench.probe.spin_for(0.2)
     assert bench.answers == [], "halves of different ticks"
     bench.state(3)

@@ -7,14 +7,16 @@ import subprocess
 import sys
 import termios
 
+from rclpy.qos import QoSProfile
+
 from hilrl_interfaces.msg import EeAction
-from hilrl_ros import qos
 
 
 def actions_of(typist, probe):
-    """What the keyboard says from now on, once both know of each other."""
+    """All that the keyboard says from now on, once both know of each other."""
     received = []
-    probe.node.create_subscription(EeAction, "intervention/keyboard", received.append, qos.ACTIONS)
+    deep = QoSProfile(depth=100)
+    probe.node.create_subscription(EeAction, "intervention/keyboard", received.append, deep)
     probe.spin_until(lambda: probe.node.count_publishers("intervention/keyboard"))
     probe.spin_until(lambda: "Ctrl-C quit" in typist.read())
     probe.meet("keyboard_teleop")
@@ -52,6 +54,6 @@ class Typist:
     def close(self):
         # Not killed: what is killed is still matched by the next test's publishers for a while.
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(60)
         os.close(self.master)
         os.close(self.slave)
