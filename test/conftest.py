@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -20,6 +21,8 @@ QUICK = (
     *("--demonstrations", "2", "--duration-s", "20"),
     *("--set", "learner.pretraining_s=1.0", "--set", "learner.imitation_updates=20"),
 )
+# After QUICK: the time is wall time, and on a busy machine the nodes take much of it to start.
+LONGER = ("--duration-s", "60")
 
 
 class Command:
@@ -71,7 +74,7 @@ class Command:
 
     def wait_for_nodes(self) -> dict[str, psutil.Process]:
         """All nodes of the training graph, once they run."""
-        self.wait_until(lambda: set(self.nodes()) == {node.name for node in TRAIN}, 20)
+        self.wait_until(lambda: set(self.nodes()) == {node.name for node in TRAIN}, 60)
         return self.nodes()
 
     def wait(self, timeout_s: float) -> int:
@@ -85,8 +88,16 @@ class Command:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
         for process in self._seen:
-            if process.is_running():
+            with suppress(psutil.NoSuchProcess):
                 process.kill()
+        all_gone(list(self._seen), 10)
+
+
+def metrics(run: Path) -> list[dict]:
+    """What the learner has written of a run so far, by line."""
+    path = run / "metrics.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
 
 
 @pytest.fixture
@@ -115,16 +126,32 @@ def node_processes(parent_pid: int) -> dict[str, psutil.Process]:
     """Processes of nodes under a parent, by node name."""
     found = {}
     for process in psutil.Process(parent_pid).children(recursive=True):
-        try:
-            name = re.search(r"__node:=(\w+)", " ".join(process.cmdline()))
-        except psutil.Error:
-            continue
-        if name:
+        if name := re.search(r"__node:=(\w+)", command_line(process)):
             found[name[1]] = process
     return found
 
 
+def command_line(process: psutil.Process) -> str:
+    """Empty where it has just ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def is_gone(process: psutil.Process) -> bool:
+    """Whether it has ended; its parent may not have asked for its exit status yet."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def all_gone(processes: list[psutil.Process], within_s: float) -> bool:
     """Whether all have ended, or do so in time."""
-    _, alive = psutil.wait_procs(processes, timeout=within_s)
-    return all(process.status() == psutil.STATUS_ZOMBIE for process in alive)
+    deadline = time.monotonic() + within_s
+    while not all(map(is_gone, processes)):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True

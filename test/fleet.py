@@ -6,9 +6,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from domain_coordinator import domain_id
 
 from hilrl import graph, parameter_files
 from hilrl.nodes import Node
@@ -34,9 +37,12 @@ class Fleet:
         """By fully qualified name."""
         self.before: dict[str, Sequence[str]] = {}
         """What goes in front of a command, by node name: `nsenter` for one, to run elsewhere."""
+        # Of this fleet alone until it is closed; what starts it stays in its own.
+        self._reserved = ExitStack()
+        domain = self._reserved.enter_context(domain_id(lambda: random.randint(1, 100)))
         self.environment = {
             **os.environ,
-            "ROS_DOMAIN_ID": str(random.randrange(1, 102)),
+            "ROS_DOMAIN_ID": str(domain),
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
         }
@@ -93,6 +99,7 @@ class Fleet:
         for process in self._running.values():
             process.kill()
             process.wait()
+        self._reserved.close()
 
     def _file(self, name: str, suffix: str) -> Path:
         return self.folder / f"{name.strip('/').replace('/', '-')}.{suffix}"

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 import rclpy
@@ -106,12 +106,22 @@ def test_that_a_driver_does_not_answer_is_said(keys, told, probe, namespace, dri
 
 
 def test_the_answers_of_a_driver_are_said(keys, told, probe, namespace, driver):
-    Thread(target=driver.spin, daemon=True).start()
+    ended = Event()
+
+    def spin() -> None:
+        while not ended.is_set():
+            driver.spin_once(timeout_sec=0.05)
 
     def type_keys() -> None:
         probe.meet("arm")
         keys("\non\n")
 
-    said = told(type_keys, 2)
+    thread = Thread(target=spin)
+    thread.start()
+    try:
+        said = told(type_keys, 2)
+    finally:
+        ended.set()
+        thread.join()
     assert f"{namespace}/arm: emergency stop: stopping" in said
     assert "torque on: refused: shoulder_pan is too hot" in said

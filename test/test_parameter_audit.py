@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 import rclpy
@@ -22,18 +22,30 @@ def probe() -> Iterator[Probe]:
 
 
 @contextmanager
-def running(namespace: str) -> Iterator[SingleThreadedExecutor]:
-    """The executor of a node with a parameter: nothing is answered before it spins."""
+def running(namespace: str, spun: bool) -> Iterator[None]:
+    """A node with a parameter; nothing is answered unless it is spun."""
     context = rclpy.Context()
     rclpy.init(context=context)
     node = rclpy.create_node("actor", namespace=namespace, context=context)
     node.declare_parameter("control_hz", 10.0)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
-    yield executor
-    executor.shutdown()
-    node.destroy_node()
-    rclpy.try_shutdown(context=context)
+    ended = Event()
+
+    def spin() -> None:
+        while spun and not ended.is_set():
+            executor.spin_once(timeout_sec=0.05)
+
+    thread = Thread(target=spin)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.try_shutdown(context=context)
 
 
 def test_who_does_not_answer_is_asked_again(probe):
@@ -47,11 +59,10 @@ def test_who_does_not_answer_is_asked_again(probe):
             answers.append(answer)
         return bool(answers)
 
-    with running(namespace):
+    with running(namespace, spun=False):
         asked_s = time.monotonic() + 2
         probe.spin_until(lambda: poll() or time.monotonic() > asked_s)
     assert not answers
-    with running(namespace) as again:
-        Thread(target=again.spin, daemon=True).start()
-        probe.spin_until(poll, 60)
+    with running(namespace, spun=True):
+        probe.spin_until(poll)
     assert answers == [{"actor": {"control_hz": 10.0}}]

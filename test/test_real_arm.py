@@ -8,7 +8,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 from conftest import all_gone
-from follower_board import has_torque, on, was_let_down
+from follower_board import BEGUN, on, wait_until_stiff, was_let_down
 from keyboard_person import Person
 
 from hilrl import episodes
@@ -30,7 +30,6 @@ QUICK = (
 FAR, STILL = 40.0, 2.0
 """A motion, and none [tick]."""
 ROBOT_SIDE = {"arm", "camera_front", "camera_wrist", "image_cropper", "ee_controller", "intervention_mux"}
-BEGUN = "arm: its joints are on /so101/joint_states"
 
 
 def ticks(board) -> list[float]:
@@ -41,19 +40,6 @@ def ticks(board) -> list[float]:
 def moved(before: list[float], after: list[float]) -> float:
     """By how much the servo that moved most [tick]."""
     return max(abs(a - b) for a, b in zip(after, before, strict=True))
-
-
-def wait_until_stiff(command, board) -> None:
-    """On a busy machine the board may answer too late at first: then torque is asked for again."""
-
-    def is_stiff() -> bool:
-        if not all(has_torque(board)):
-            command.type("on")
-            time.sleep(3.0)
-        return all(has_torque(board))
-
-    command.wait_until(lambda: BEGUN in command.output, 120)
-    command.wait_until(is_stiff, 60)
 
 
 @pytest.fixture

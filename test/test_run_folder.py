@@ -60,7 +60,7 @@ def test_a_corrupt_configuration_names_its_file(folder, content):
 def test_a_corrupt_configuration_ends_the_command_with_one_line(folder, hilrl, content):
     folder.config.write_bytes(content)
     command = hilrl("up", "train", "--run", str(folder.path))
-    assert command.wait(20) == 2
+    assert command.wait(60) == 2
     assert len(command.output.splitlines()) == 1
     assert command.output.startswith(f"error: {folder.config}: expected")
 

@@ -16,12 +16,12 @@ from hilrl.run_config import new_config
 from hilrl.run_folder import RunFolder
 from hilrl_ros.testing import Probe
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 ROBOT = "so101"
 PATIENCE_S = 120.0
 SETTLED_S = 4.0
-"""Longer than a node takes between its first topic and its last."""
+"""Longer than DDS takes to tell what a node has."""
 ON_A_TERMINAL = [sys.executable, "-c", "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]))"]
 KEYBOARD = replace(nodes.JOY_TELEOP, executable="keyboard_teleop", name="keyboard_teleop")
 SIMULATED = {"lockstep": False, "reward": "rule"}
@@ -83,14 +83,32 @@ def seen(probe: Probe, names: set[str]) -> Rights:
     return found
 
 
+def start_again(fleet: Fleet) -> None:
+    """A driver that has ended: an emulated board answers late where the machine is busy."""
+    for name in fleet.ended():
+        assert fleet.nodes[name].has_motors, fleet.output(name)
+        fleet.start(name)
+
+
+def meet(fleet: Fleet, probe: Probe) -> None:
+    """Until every node spins. Before, it may look for others of its kind, or for a board, for seconds."""
+
+    def is_there(name: str) -> bool:
+        start_again(fleet)
+        return f"{name}/list_parameters" in dict(probe.node.get_service_names_and_types())
+
+    for name in fleet.nodes:
+        probe.spin_until(lambda name=name: is_there(name), PATIENCE_S)
+        probe.meet(name)
+
+
 def settled(fleet: Fleet, probe: Probe) -> Rights:
     """What all nodes have, once nothing has been added for a while."""
+    meet(fleet, probe)
     before, deadline = {}, time.monotonic() + PATIENCE_S
     while True:
         probe.spin_for(SETTLED_S)
-        for name in fleet.ended():
-            assert fleet.nodes[name].has_motors, fleet.output(name)
-            fleet.start(name)  # an emulated board answers late where the machine is busy
+        start_again(fleet)
         rights = seen(probe, set(fleet.nodes))
         missing = [name for name in fleet.nodes if not rights.get((name, "reply"))]
         if not missing and rights == before:

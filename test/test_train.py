@@ -9,17 +9,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import QUICK, Command, all_gone
+from conftest import LONGER, QUICK, Command, all_gone, metrics
 
 from hilrl import episodes, graph
 
-pytestmark = pytest.mark.timeout(240)
-
-
-def metrics(run: Path) -> list[dict]:
-    path = run / "metrics.jsonl"
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("}")]
+pytestmark = pytest.mark.timeout(400)
 
 
 def practised(run: Path) -> list[episodes.EpisodeRecord]:
@@ -43,7 +37,7 @@ class KilledLearner:
 @pytest.fixture(scope="module")
 def killed_learner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KilledLearner]:
     folder = tmp_path_factory.mktemp("whole")
-    command = Command(folder, "up", "train", "--run", "whole", "--evaluate", "2", *QUICK)
+    command = Command(folder, "up", "train", "--run", "whole", "--evaluate", "2", *QUICK, *LONGER)
     try:
         yield KilledLearner(command)
     finally:
@@ -103,7 +97,7 @@ def test_ctrl_c_ends_everything_and_the_run_goes_on_where_it_was(hilrl, tmp_path
     first.wait_until(lambda: len(practised(run)) >= 1, 60)
     nodes["image_cropper"].suspend()  # nor does one that hangs hold it up
     os.killpg(first.process.pid, signal.SIGINT)
-    assert all_gone(list(nodes.values()), 5)
+    assert all_gone(list(nodes.values()), 15)
     assert first.wait(30) == 130
     assert "Go on: hilrl up train --run again" in first.output
     before = episodes.read(run / "episodes.jsonl")
