@@ -20,6 +20,9 @@ from hilrl_ros.stamps import to_ns
 RETRY_S = 2.0
 """Both answer within milliseconds; a process that was restarted meanwhile never does."""
 
+MEET_S = 2.0
+"""So long after it was found, a service has found its client too; what it answers before may be lost."""
+
 SETTLE_S = 0.2
 """Until what an arm says of itself is of after it set out for home."""
 
@@ -29,9 +32,11 @@ AT_HOME = "holding: at home"
 
 @dataclass
 class _PutBack:
-    """The service that is called first."""
+    """The service that is called first, once: to be asked again may not be the same to it."""
 
     client: Client
+    found_s: float | None = None
+    """Since when it is there."""
     until_s: float | None = None
     """It is being waited for."""
     future: Future | None = None
@@ -76,7 +81,7 @@ class SceneReset:
             self._call(now_s)
         elif self._put_back.until_s is None:
             self._put_back.until_s = now_s + self.timeout_s
-            self._call_put_back(self._put_back)
+            self._call_put_back(self._put_back, now_s)
 
     def is_home(self, holding: bool, status: str, now_s: float) -> bool:
         """Whether a real arm has got home, by its `EeState`. One that stopped elsewhere is asked again."""
@@ -103,12 +108,16 @@ class SceneReset:
             if now_s > put_back.until_s:
                 self._proceed(put_back, f"no answer within {self.timeout_s:g} s")
             elif put_back.future is None:
-                self._call_put_back(put_back)
+                self._call_put_back(put_back, now_s)
         elif self._request is not None and (self._future is None or now_s - self._asked_s > RETRY_S):
             self._call(now_s)
 
-    def _call_put_back(self, put_back: _PutBack) -> None:
-        if put_back.client.service_is_ready():
+    def _call_put_back(self, put_back: _PutBack, now_s: float) -> None:
+        if not put_back.client.service_is_ready():
+            put_back.found_s = None
+        elif put_back.found_s is None:
+            put_back.found_s = now_s
+        elif now_s - put_back.found_s > MEET_S:
             put_back.future = put_back.client.call_async(Trigger.Request())
             put_back.future.add_done_callback(self._on_put_back)
 
