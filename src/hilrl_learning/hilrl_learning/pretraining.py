@@ -72,15 +72,17 @@ class EncoderPretraining:
         """Train for `slice_s`. Returns the last losses, or None once the time is used up."""
         if self.used_s >= self._duration_s:
             return None
-        start = time.monotonic()
-        while (used_s := self.used_s + time.monotonic() - start) < self.used_s + slice_s:
+        before_s, start = self.used_s, time.monotonic()
+        losses: dict[str, Tensor] = {}
+        # Once in any case: the process may be held up for all of the slice.
+        while not losses or self.used_s < before_s + slice_s:
             # Down to a tenth along a cosine: the last features are the ones that stay.
-            progress = min(1.0, used_s / self._duration_s)
+            progress = min(1.0, self.used_s / self._duration_s)
             for group in self._optimizer.param_groups:
                 group["lr"] = self._learning_rate * (0.1 + 0.45 * (1.0 + np.cos(np.pi * progress)))
             losses = self._update()
             self.batches += 1
-        self.used_s = used_s
+            self.used_s = before_s + time.monotonic() - start
         return {name: loss.item() for name, loss in losses.items()}
 
     def _update(self) -> dict[str, Tensor]:

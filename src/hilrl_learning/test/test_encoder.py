@@ -137,6 +137,16 @@ def test_pretraining_finds_the_object_in_new_pictures(tmp_path):
     assert np.median(errors) < 0.02
 
 
+def test_a_process_that_is_held_up_for_a_whole_slice_trains_all_the_same(tmp_path):
+    replay = Replay(tmp_path, SPEC, (1, 16), 100)
+    demonstration(replay, np.array([0.25, 0.1, 0.02], np.float32), 1, np.random.default_rng(0))
+    training = EncoderPretraining(
+        SmallCNN(2, 8), Preprocessor(4, SMALL), replay, SPEC, ActionSpec(),
+        duration_s=60.0, colour_jitter=0.0, batch=8, seed=0,
+    )  # fmt: skip
+    assert training.work(0.0) and training.batches == 1
+
+
 def test_without_demonstrations_there_is_one_clear_error(tmp_path):
     with pytest.raises(ValueError, match="expected demonstrations in the replay, found none"):
         EncoderPretraining(
