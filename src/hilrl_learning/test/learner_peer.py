@@ -9,8 +9,9 @@ from contextlib import contextmanager, suppress
 import numpy as np
 from learning_processes import NAMESPACE, SIZE, wait_until
 from policies import fresh_policy
+from rcl_interfaces.srv import ListParameters
 from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.task import Future
 from std_srvs.srv import Trigger
@@ -52,6 +53,19 @@ class Peer(Node):
                 wait_until(lambda: any(future.done() for future in asked), ASK_AGAIN_S)
                 return next(future.result() for future in asked if future.done())
         raise AssertionError(f"no answer: {name}")
+
+    def call_once(self, service_type: type, name: str, request: object) -> object:
+        """The response, where the request must not be made twice.
+
+        The node that answers a newer client knows this one too: nothing of it is dropped.
+        """
+        client = self.create_client(service_type, name)
+        wait_until(client.service_is_ready, what=name)
+        node = name.rpartition("/")[0]
+        self.call(ListParameters, f"{node}/list_parameters", ListParameters.Request())
+        answer = client.call_async(request)
+        wait_until(answer.done, what=f"an answer: {name}")
+        return answer.result()
 
 
 class LearnerSide(Peer):
@@ -143,7 +157,8 @@ class ActorSide(Peer):
         """In the newest receipt."""
         if not self.acks:
             return 0
-        return dict(zip(self.acks[-1].actor_ids, self.acks[-1].sequences, strict=True)).get(actor_id, 0)
+        newest = self.acks[-1]
+        return dict(zip(newest.actor_ids, newest.sequences, strict=True)).get(actor_id, 0)
 
 
 @contextmanager
@@ -156,15 +171,21 @@ def spinning(kind: type[Peer], domain_id: int) -> Iterator[Peer]:
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
 
+    ended = threading.Event()
+
     def spin() -> None:
-        with suppress(ExternalShutdownException):
-            while context.ok():
-                executor.spin_once(timeout_sec=WAKE_S)
+        while not ended.is_set():
+            executor.spin_once(timeout_sec=WAKE_S)
 
     thread = threading.Thread(target=spin)
     thread.start()
     try:
         yield node
     finally:
-        context.try_shutdown()
+        ended.set()
         thread.join()
+        # Left to the garbage collector it goes at any time, also in a process that a later test forks; and
+        # it must go before its context does.
+        executor.shutdown()
+        node.destroy_node()
+        context.try_shutdown()

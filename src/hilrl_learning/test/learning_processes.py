@@ -7,9 +7,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
-from hilrl_ros.testing import random_domain
+from hilrl_ros.testing import own_domain
 
 SIZE = 64
 NAMESPACE = "/so101"
@@ -35,7 +36,9 @@ class Processes:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.run_dir = folder / "run"
-        self.environment = {**os.environ, "ROS_DOMAIN_ID": str(random_domain())}
+        self._reserved = ExitStack()
+        domain = self._reserved.enter_context(own_domain())
+        self.environment = {**os.environ, "ROS_DOMAIN_ID": str(domain)}
         self.environment.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
         self.before: dict[str, list[str]] = {}
         """What goes in front of a command, by name of the process: `nsenter` for one, to run elsewhere."""
@@ -84,13 +87,15 @@ class Processes:
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
     def stop(self) -> None:
+        """Kill what still runs, and let go of the domain."""
         for process in self._running:
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
             process.wait()
+        self._reserved.close()
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 30.0, what: str = "") -> None:
+def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0, what: str = "") -> None:
     """Poll `condition`; fails the test when it does not come true in time."""
     until_s = time.monotonic() + timeout_s
     while not condition():

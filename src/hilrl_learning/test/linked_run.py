@@ -1,10 +1,13 @@
 """A run whose robot is in one box and whose learner is in another, seen from outside through its files."""
 
 import json
+import shutil
 import signal
 import time
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from boxes import Box
@@ -18,7 +21,16 @@ from hilrl_learning.step_sender import STALL_S
 
 PATIENCE_S = 90.0
 SETTLED_S = 2 * STALL_S + 2.0
-"""Without news for so long, everything was sent again that needed it."""
+"""So long after the last tick, no step is made of it any more."""
+
+
+def made_so_far(run_dir: Path) -> int:
+    """Sequence of the newest step in the spool of a run whose actor may have it open."""
+    with TemporaryDirectory() as folder:
+        newest = max((run_dir / "spool" / "arm").glob("*.steps"))
+        shutil.copy(newest, folder)
+        with closing(Spool(Path(folder))) as spool:
+            return spool.last_sequence
 
 
 @dataclass(frozen=True)
@@ -81,13 +93,21 @@ class LinkedRun:
         time.sleep(for_s)
         return getattr(self, look)() == before
 
+    def _has_settled(self) -> bool:
+        """The learner has all steps, and no more are made."""
+        return (
+            self.stored() >= made_so_far(self.processes.run_dir)
+            and self.stands_still("stored", SETTLED_S)
+            and self.stored() >= made_so_far(self.processes.run_dir)
+        )
+
     def settle(self) -> Account:
         """Stop the arm, let everything arrive, end both processes and compare their disks."""
         self.arm.send_signal(signal.SIGSTOP)  # without ticks there are no further steps
-        wait_until(lambda: self.stands_still("stored", SETTLED_S), PATIENCE_S, "the last steps")
+        wait_until(self._has_settled, PATIENCE_S, "the last steps")
         for process in (self.actor, self.learner):
             process.send_signal(signal.SIGTERM)
-            if process.wait(timeout=30) != 0:
+            if process.wait(timeout=60) != 0:
                 raise AssertionError(self.processes.output("actor") + self.processes.output("learner"))
         run_dir = self.processes.run_dir
         made = Spool(run_dir / "spool" / "arm").last_sequence

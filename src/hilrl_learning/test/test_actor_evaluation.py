@@ -10,7 +10,7 @@ from rclpy.context import Context
 from rclpy.parameter import Parameter
 
 from hilrl_learning.actor_node import Actor
-from hilrl_ros.testing import random_domain
+from hilrl_ros.testing import own_domain
 
 FIRST_SEED = 10_000_000
 
@@ -62,10 +62,12 @@ def test_every_scene_is_tried_once_and_the_results_are_written(processes):
 )
 def test_a_bad_parameter_is_named(parameters, reason):
     """Invariant 13."""
+    overrides = [Parameter(name, value=value) for name, value in parameters.items()]
     context = Context()
-    context.init(domain_id=random_domain())
-    try:
-        with pytest.raises(ValueError, match=reason):
-            Actor(context=context, parameter_overrides=[Parameter(k, value=v) for k, v in parameters.items()])
-    finally:
-        context.try_shutdown()
+    with own_domain() as domain:
+        context.init(domain_id=domain)
+        try:
+            with pytest.raises(ValueError, match=reason):
+                Actor(context=context, parameter_overrides=overrides)
+        finally:
+            context.try_shutdown()

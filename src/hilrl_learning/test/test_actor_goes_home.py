@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 from learner_peer import LearnerSide, policy_payload, spinning
 from learning_processes import NAMESPACE, SIZE, Processes, wait_until
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from hilrl_interfaces.msg import EeState, StepAck
 from hilrl_learning.scene_reset import AT_HOME
-from hilrl_ros import qos
 
 pytestmark = pytest.mark.timeout(180)
 
 EPISODES = 3
 HOME = np.array([0.0, -0.4827, 0.166, 1.638, 0.0, 0.9])
 """The controller's default."""
+ALL = QoSProfile(reliability=ReliabilityPolicy.RELIABLE, history=HistoryPolicy.KEEP_ALL)
+"""No status is pushed out by later ones, however long the test stands still."""
 
 
 def start(processes, module, name, remappings=(), **parameters):
@@ -38,7 +40,7 @@ def test_every_episode_begins_at_home_and_none_before_the_arm_is_there(processes
     statuses = []
     with spinning(LearnerSide, int(processes.environment["ROS_DOMAIN_ID"])) as learner:
         learner.create_subscription(
-            EeState, f"{NAMESPACE}/ee_state", lambda m: statuses.append(m.status), qos.JOINT_STATES
+            EeState, f"{NAMESPACE}/ee_state", lambda m: statuses.append(m.status), ALL
         )
         crops = [f"camera/{name}/image_raw:=camera/{name}/image_crop" for name in ("front", "wrist")]
         start(processes, "hilrl_sim.sim_node", "sim", crops, lockstep=False, image_size=SIZE)

@@ -7,6 +7,7 @@ import itertools
 import math
 import signal
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,9 @@ from std_srvs.srv import SetBool
 
 from hilrl_interfaces.msg import EeAction, Episode, StepAck
 from hilrl_interfaces.srv import LabelEpisode
+from hilrl_learning.spool import Spool
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 class World:
@@ -148,9 +150,9 @@ def test_weights_that_may_not_be_used_leave_the_old_ones_in_place(world):
 
 def test_weights_that_the_heartbeat_names_and_that_did_not_come_are_asked_for(world):
     """Invariant 8."""
-    assert world.learner.policy_requests == 0
+    before = world.learner.policy_requests
     world.learner.version = 16
-    wait_until(lambda: world.learner.policy_requests > 0, what="a request for the policy")
+    wait_until(lambda: world.learner.policy_requests > before, what="a request for the policy")
     world.learner.publish_policy(16, policy_payload())
     wait_until(lambda: world.learner.newest().action.policy_version == 16, what="the asked-for weights")
 
@@ -176,8 +178,12 @@ def test_a_paused_actor_ends_its_episode_and_goes_on_when_told(world):
     assert world.learner.call(SetBool, pause, SetBool.Request(data=True)).success
     world.wait_for_log("paused by ~/pause")
     wait_until(world.stands_still, what="the arm to stand still")
-    last = world.learner.newest()
-    assert last.terminated or last.truncated
+
+    def ended() -> bool:
+        last = world.learner.newest()
+        return last.terminated or last.truncated
+
+    wait_until(ended, what="the last step of the episode")
     assert world.learner.call(SetBool, pause, SetBool.Request(data=False)).success
     world.learner.wait_for_steps(5)
 
@@ -186,7 +192,9 @@ def test_a_label_ends_the_running_episode(world):
     request = LabelEpisode.Request(label=LabelEpisode.Request.FAILURE)
     before = len(world.learner.steps)
     label = f"{NAMESPACE}/actor/label"
-    wait_until(lambda: world.learner.call(LabelEpisode, label, request).success, what="a running episode")
+    wait_until(
+        lambda: world.learner.call_once(LabelEpisode, label, request).success, what="a running episode"
+    )
     world.learner.wait_for_steps(12)
     later = [world.learner.steps[n] for n in sorted(world.learner.steps) if n > before]
     assert any(step.terminated and step.reward == 0.0 for step in later)
@@ -194,15 +202,18 @@ def test_a_label_ends_the_running_episode(world):
 
 def test_a_silent_learner_is_spooled_for_then_the_actor_parks_and_nothing_is_lost(world):
     """Invariants 6 and 10."""
+    parked = "parked: no word from the learner for 1 s"
+    count = world.log_count(parked)  # a busy machine may have kept the learner silent before
+    world.learner.wait_for_steps(1)
     world.learner.speaks = False
     before = world.executed()
-    world.wait_for_log("parked: no word from the learner for 1 s")
+    world.wait_for_log(parked, count + 1)
     wait_until(world.stands_still, what="the arm to stand still")
     assert world.executed() > before, "it went on while there was hope"
     made = max(world.learner.steps)
     world.learner.speaks = True
     wait_until(lambda: world.learner.received > made + 5, what="the spooled steps")
-    assert world.learner.received == max(world.learner.steps)
+    wait_until(lambda: world.learner.received == max(world.learner.steps), what="steps without a gap")
 
 
 def test_a_killed_actor_goes_on_with_its_numbers_its_spool_and_the_latched_weights(world):
@@ -214,17 +225,25 @@ def test_a_killed_actor_goes_on_with_its_numbers_its_spool_and_the_latched_weigh
     world.learner.wait_for_steps(10)
     world.actor.send_signal(signal.SIGKILL)
     world.actor.wait()
-    made = max(world.learner.steps)
-    world.learner.arrivals.clear()
+    died = len(world.learner.arrivals)
+    with closing(Spool(world.processes.run_dir / "spool" / "arm")) as spool:
+        made = spool.last_sequence
     world.actor = world.processes.actor(learner_timeout_s=1.0)
-    steps = world.learner.wait_for_steps(10)
-    assert [step.sequence for step in steps] == list(range(made + 1, made + 11))
-    # What was on disk when it died comes first, then a new episode.
-    assert any(step.index == 0 and step.episode > world.learner.steps[made].episode for step in steps)
+
+    def sent_again() -> list[int]:
+        """From the last beginning on: what came before the learner was discovered was lost."""
+        since = world.learner.arrivals[died:]
+        return since[-1 - since[::-1].index(safe + 1) :] if safe + 1 in since else []
+
+    missing = list(range(safe + 1, made + 1))
+    wait_until(lambda: sent_again()[: len(missing)] == missing, what="what had no receipt, again, in order")
+    world.learner.acknowledges_at_most = None
+    # What was on disk when it died came first, then a new episode.
+    wait_until(lambda: world.learner.received >= made + 10, what="steps of its next life")
+    steps = [world.learner.steps[n] for n in range(made + 1, made + 11)]
+    assert steps[0].index == 0 and steps[0].episode > world.learner.steps[made].episode
     policys = [step for step in steps if step.action.source == EeAction.SOURCE_POLICY]
     assert {step.action.policy_version for step in policys} == {16}
-    assert world.learner.arrivals[: made - safe] == list(range(safe + 1, made + 1)), "sent again, in order"
-    world.learner.acknowledges_at_most = None
 
 
 def test_acknowledged_steps_leave_the_disk(world):

@@ -15,7 +15,7 @@ import pytest
 from boxes import two_boxes_or_skip
 
 from hilrl_ros import fast_dds
-from hilrl_ros.testing import random_domain
+from hilrl_ros.testing import own_domain
 
 PROFILES = Path(__file__).resolve().parents[3] / "config" / "dds"
 OWN = Path(fast_dds.__file__).with_name("fast_dds.xml")
@@ -41,31 +41,32 @@ class Exchange:
         before: tuple[Sequence[str], Sequence[str]] = ((), ()),
         **variables: str,
     ) -> None:
-        environment = {
-            **os.environ,
-            "ROS_DOMAIN_ID": str(random_domain()),
-            "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-            **variables,
-        }
-        environment.pop(fast_dds.VARIABLE, None)
-        if profile is not None:
-            environment[fast_dds.VARIABLE] = str(profile)
-        talker, listener = (
-            subprocess.Popen(
-                [*prefix, sys.executable, str(PEER), role, str(MESSAGE_BYTES)],
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
+        with own_domain() as domain:
+            environment = {
+                **os.environ,
+                "ROS_DOMAIN_ID": str(domain),
+                "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+                **variables,
+            }
+            environment.pop(fast_dds.VARIABLE, None)
+            if profile is not None:
+                environment[fast_dds.VARIABLE] = str(profile)
+            talker, listener = (
+                subprocess.Popen(
+                    [*prefix, sys.executable, str(PEER), role, str(MESSAGE_BYTES)],
+                    env=environment,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                )
+                for prefix, role in zip(before, ("talk", "listen"), strict=True)
             )
-            for prefix, role in zip(before, ("talk", "listen"), strict=True)
-        )
-        try:
-            self.listener = listener.communicate(timeout=HEARD_S)[0]
-        finally:
-            for process in (talker, listener):
-                process.kill()
-            self.talker = talker.communicate()[0]
+            try:
+                self.listener = listener.communicate(timeout=HEARD_S)[0]
+            finally:
+                for process in (talker, listener):
+                    process.kill()
+                self.talker = talker.communicate()[0]
 
     @property
     def complaints(self) -> str:

@@ -5,7 +5,6 @@ The tests follow one life of a learner, in order; each begins where the one befo
 
 import json
 import signal
-import time
 
 import numpy as np
 import pytest
@@ -21,7 +20,7 @@ from hilrl_learning.messages import step_to_message
 from hilrl_learning.policy import load_policy
 from hilrl_learning.weights import sha256
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 def a_step(
@@ -121,7 +120,7 @@ def test_a_second_learner_is_refused(world):
     elsewhere = str(world.processes.folder / "elsewhere")
     command = ["-c", "from hilrl_learning.learner_node import main; main()"]
     second = world.processes.start(command, "second", {"run_dir": elsewhere})
-    assert second.wait(timeout=30) == 2
+    assert second.wait(timeout=60) == 2
     assert "error: /learner: expected to be the only one that takes steps" in world.processes.output("second")
     assert world.learner.poll() is None
 
@@ -159,25 +158,38 @@ def test_metrics_are_published_and_written(world):
     message = of_training()[0]
     assert message.env_steps == 12 and message.time_left_s == -1.0 and message.critic_updates > 0
     assert len(message.names) == len(message.values)
-    lines = (world.processes.run_dir / "metrics.jsonl").read_text().splitlines()
-    written = [record for record in map(json.loads, lines) if "critic_loss" in record]
-    assert written[0]["critic_updates"] == message.critic_updates
+
+    def written() -> list[dict]:
+        lines = (world.processes.run_dir / "metrics.jsonl").read_text().split("\n")[:-1]
+        return [record for record in map(json.loads, lines) if "critic_loss" in record]
+
+    wait_until(written, what="the same in the file")  # published first: a full disk does not keep it back
+    assert written()[0]["critic_updates"] == message.critic_updates
 
 
 def test_a_paused_learner_stores_and_does_not_train(world):
     assert world.actor.call(SetBool, "/learner/pause", SetBool.Request(data=True)).success
-    time.sleep(1.2)
+    world.actor.metrics.clear()
+    # The interval in which it was paused is told of first.
+    wait_until(
+        lambda: world.actor.metrics and world.actor.metrics[-1].updates_per_s == 0.0, what="no updates"
+    )
     world.actor.metrics.clear()
     world.send(*range(11, 16))
     world.wait_for_ack(15)
     wait_until(lambda: len(world.actor.metrics) >= 2)
     assert world.actor.metrics[-1].updates_per_s == 0.0
+    world.actor.metrics.clear()
     assert world.actor.call(SetBool, "/learner/pause", SetBool.Request(data=False)).success
-    wait_until(lambda: world.actor.metrics[-1].updates_per_s > 0.0, what="updates again")
+    # It may soon have done all that these few steps allow.
+    wait_until(lambda: any(m.updates_per_s > 0.0 for m in list(world.actor.metrics)), what="updates again")
 
 
 def test_a_checkpoint_is_written_when_asked_for(world):
-    response = world.actor.call(Trigger, "/learner/save_checkpoint", Trigger.Request())
+    busy = True
+    while busy:
+        response = world.actor.call(Trigger, "/learner/save_checkpoint", Trigger.Request())
+        busy = "still busy" in response.message
     assert response.success and response.message.startswith(str(world.processes.run_dir / "checkpoints"))
 
 
@@ -207,5 +219,8 @@ def test_a_stopped_or_killed_learner_goes_on_where_it_was(world, how):
     wait_until(lambda: world.actor.policies, what="weights")
     if how is not signal.SIGKILL:
         assert world.actor.policies[0].version > version
+    # A killed one still counts as a subscriber. Whose answer comes is alive, and this service of its is
+    # younger than its subscription, as the client is younger than the publisher: both know each other.
+    world.actor.call(Trigger, "/learner/request_policy", Trigger.Request())
     world.send(acknowledged, acknowledged + 1)
     world.wait_for_ack(acknowledged + 1)

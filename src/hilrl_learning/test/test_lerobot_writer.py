@@ -1,5 +1,6 @@
 """What the recorder writes is a LeRobotDataset v3 folder at every moment; read here without our reader."""
 
+import gc
 import json
 import os
 import shutil
@@ -273,6 +274,7 @@ def killed_at(root: Path, operation: int, action: Callable) -> bool:
     """Whether the writer of a second process is killed; it is, right before this file operation of its."""
     process = os.fork()
     if not process:
+        gc.disable()  # what ROS left in this process does not bear to be torn down in a copy of it
         left = operation
         stream = StepStream(seed=1)
         writer = DatasetWriter(root, SCHEMA, TASK)

@@ -155,6 +155,7 @@ def test_served_features_are_those_trained_on(trained, stream):
 
 
 def test_resume_is_exact(tmp_path, trained, stream):
+    before_s = trained.elapsed_s
     trained.save()
     again = trainer(tmp_path)
     assert again.restore() == []
@@ -163,7 +164,7 @@ def test_resume_is_exact(tmp_path, trained, stream):
     assert again.cache.waiting == trained.cache.waiting, "what was encoded stays so"
     assert again.demonstrations == trained.demonstrations
     assert again.received() == trained.received()
-    assert abs(again.elapsed_s - trained.elapsed_s) < 5.0
+    assert before_s <= again.elapsed_s <= trained.elapsed_s, "the time in between does not count"
 
     observation = stream.observation()
     policies = [load_policy(run.pack(), 1) for run in (trained, again)]
@@ -208,6 +209,7 @@ def updates(folder: Path, until: int, killed_after: int = 0) -> str:
     return done.stdout
 
 
+@pytest.mark.timeout(300)
 def test_killed_and_resumed_training_ends_with_identical_weights(tmp_path, stream):
     """Invariant 7: 200 updates, or 100, a kill, and 100 more."""
     run = trainer(tmp_path / "a", max_updates_per_env_step=100.0)

@@ -1,6 +1,8 @@
 """What others read in a file of the MCAP recorder."""
 
+import struct
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +31,14 @@ def only_file(folder: Path) -> Path:
 def contents(path: Path, topic: str | None = None) -> list[Recorded]:
     """From the front to the end, or to where the writer was killed; all checksums hold."""
     found = []
-    with path.open("rb") as file:
-        reader = NonSeekingReader(file, validate_crcs=True, decoder_factories=[DecoderFactory()])
-        try:
-            for entry in reader.iter_decoded_messages(log_time_order=False):
-                found.append(Recorded(*entry))
-        except EndOfFile:
-            pass
+    # As it is at one moment: it may grow while it is read.
+    file = BytesIO(path.read_bytes())
+    reader = NonSeekingReader(file, validate_crcs=True, decoder_factories=[DecoderFactory()])
+    try:
+        for entry in reader.iter_decoded_messages(log_time_order=False):
+            found.append(Recorded(*entry))
+    except (EndOfFile, struct.error):
+        pass
     return [entry for entry in found if topic in (None, entry.channel.topic)]
 
 

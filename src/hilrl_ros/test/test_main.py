@@ -17,10 +17,10 @@ def fail(probe: Probe) -> Client:
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_closes_the_node_and_exits_cleanly(
-    start_example: StartNode, probe: Probe, fail: Client, ending: signal.Signals
+    start_example: StartNode, probe: Probe, ending: signal.Signals
 ) -> None:
     process = start_example()
-    probe.spin_until(fail.service_is_ready)
+    probe.meet("example")  # one that answers is made to the end
     assert (process.stop(ending), process.log) == (0, "closed\n")
 
 
@@ -29,6 +29,7 @@ def test_a_bug_in_a_callback_closes_the_node_and_shows_the_traceback(
 ) -> None:
     process = start_example()
     probe.spin_until(fail.service_is_ready)
+    probe.meet("example")
     fail.call_async(Trigger.Request())
     assert process.wait() == 1
     assert process.log.splitlines().count("closed") == 1
