@@ -26,6 +26,10 @@ from hilrl_ros.testing import NodeProcess, Probe, StartNode, namespace, probe, s
 
 __all__ = ["namespace", "probe", "start_node"]
 
+PATIENCE_S = 60.0
+NEAR_RAD = 0.05
+"""A loaded joint droops by half of it."""
+
 
 class ArmUnderTest:
     """The node `arm`, or `leader_arm`, on an emulated arm."""
@@ -64,16 +68,21 @@ class ArmUnderTest:
             f"port:={self.bus.port}",
             f"calibration_file:={self._calibration_file}",
             "ease_down_s:=0.3",
+            # The longest there is: a test says nothing about how busy the machine may be, unless it sets it.
+            "state_timeout_s:=1.0",
             *parameters,
         )
         return self.process
 
     def bring_up(self, *parameters: str) -> None:
-        """Until it can be talked with, and holds, where it is a follower."""
+        """Until it can be talked with, holds, where it is a follower, and tells of itself at rest."""
         self.start(*parameters)
-        self.wait(lambda: len(self.states) > 10 and self._commands.get_subscription_count())
+        self.wait(lambda: self.states and self._commands.get_subscription_count())
         if self._role == "follower" and "torque_on_start:=false" not in parameters:
             self.wait(self.holds)
+        self._probe.meet("arm")
+        self.wait(self.is_still)
+        self.wait_for_states()
 
     # -- to the node ----------------------------------------------------------------------------------------
 
@@ -92,8 +101,36 @@ class ArmUnderTest:
             self.command(position, velocity)
             self._probe.spin_for(0.1)
 
+    def drive_until(self, condition: Callable[[], Any], position: Any, **options: Any) -> None:
+        """Command the same ten times a second until something holds; `options` are those of `command`."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < deadline, f"the arm is at {self.position}"
+            self.command(position, **options)
+            self._probe.spin_for(0.1)
+
+    def drive_to(self, target: Any) -> None:
+        """Until it is there."""
+        self.drive_until(lambda: self.is_at(target), target)
+
     def enable_torque(self, on: bool) -> SetBool.Response:
         return self._probe.call(self._torque, SetBool.Request(data=on))
+
+    def switch_on(self) -> None:
+        """Ask for torque until it is on: it is refused where a reply is lost just then."""
+        self.wait(lambda: self.enable_torque(True).success)
+
+    def refusal(self) -> str:
+        """Why torque does not come on, other than that a reply is lost just then."""
+        answers = []
+
+        def refused_for_good() -> bool:
+            answers.append(self.enable_torque(True))
+            assert not answers[-1].success
+            return "does not answer" not in answers[-1].message
+
+        self.wait(refused_for_good)
+        return answers[-1].message
 
     def set_parameter(self, name: str, value: Any) -> SetParametersResult:
         parameter = Parameter(name, value=value).to_parameter_msg()
@@ -101,15 +138,24 @@ class ArmUnderTest:
         return self._probe.call(self._parameters, request).results[0]
 
     def emergency_stop(self) -> Trigger.Response:
-        return self._probe.call(self._stop, Trigger.Request())
+        """Asked for once, and not again where the answer is late: a second stop takes the torque at once."""
+        self.wait(self._stop.service_is_ready)
+        asked = self._stop.call_async(Trigger.Request())
+        self.wait(asked.done)
+        return asked.result()
 
     # -- from the node --------------------------------------------------------------------------------------
 
-    def wait(self, condition: Callable[[], Any], timeout_s: float = 20.0) -> None:
+    def wait(self, condition: Callable[[], Any], timeout_s: float = PATIENCE_S) -> None:
         self._probe.spin_until(condition, timeout_s)
 
     def wait_for_log(self, text: str) -> None:
         self.wait(lambda: text in self.process.log)
+
+    def wait_for_states(self, count: int = 10) -> None:
+        """That many new ones: more than may be under way already."""
+        enough = len(self.states) + count
+        self.wait(lambda: len(self.states) >= enough)
 
     def spin(self, duration_s: float) -> None:
         self._probe.spin_for(duration_s)
@@ -118,6 +164,10 @@ class ArmUnderTest:
     def position(self) -> np.ndarray:
         """As published last, shape (6,) [rad]."""
         return np.array(self.states[-1].position)
+
+    def is_at(self, target: Any) -> bool:
+        """Whether it says so."""
+        return bool((np.abs(self.position - target) < NEAR_RAD).all())
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         self.statuses = {status.name.rpartition(" ")[2]: status for status in message.status}
@@ -131,6 +181,10 @@ class ArmUnderTest:
     def is_limp(self) -> bool:
         """Whether none has."""
         return not any(servo["torque_enabled"] for servo in self.bus.truth())
+
+    def is_still(self) -> bool:
+        """Whether no joint moves."""
+        return not any(servo["speed"] for servo in self.bus.truth())
 
     def goals(self, since_s: float = 0.0) -> list[tuple[float, int, int]]:
         """(time [s], joint, tick) of every goal that was written."""

@@ -1,4 +1,4 @@
-"""What a hand does with an emulated arm, for the tests of calibration."""
+"""What tests share that have an emulated arm: what a hand does with it, and how it is found."""
 
 import time
 from collections.abc import Callable
@@ -6,6 +6,8 @@ from collections.abc import Callable
 import numpy as np
 
 from hilrl_hardware import registers as r
+from hilrl_hardware.arm import Arm
+from hilrl_hardware.bus import NoReply
 from hilrl_hardware.calibration import SERVO_IDS
 from hilrl_hardware.emulator.client import EmulatedBus
 from hilrl_hardware.emulator.recording import PositionSent
@@ -58,6 +60,17 @@ class Hand:
             for end in self.ends(joint):
                 self.moves(joint, end)
             self.moves(joint, self.middle(joint))
+
+
+def connect(arm: Arm) -> None:
+    """As the node does: again, where a servo just does not answer."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return arm.connect()
+        except NoReply:
+            if time.monotonic() > deadline:
+                raise
 
 
 def seen(bus: EmulatedBus) -> None:

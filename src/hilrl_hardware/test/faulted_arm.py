@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from emulated_arm import connect
 
 from hilrl_hardware import registers as r
 from hilrl_hardware.arm import Arm, Mode
@@ -27,7 +28,7 @@ from hilrl_hardware.reports import Severity
 PERIOD_S = 0.004
 SETTINGS = ArmSettings(ease_down_s=0.4, health=HealthLimits(recover_s=0.2))
 """The defaults, but that the arm is soon ready for more."""
-LATE_S = (0.005, 0.095)
+LATE_S = (0.005, 0.06)
 LINE = {
     "drop_request": 0.002,
     "drop_reply": 0.003,
@@ -247,7 +248,7 @@ def live_through(folder: Path, exchanges: int, seed: int) -> Story:
             story.reports[f"{severity.name.lower()}: {subject}"] += 1
 
         arm = Arm(bus, calibration, FOLLOWER, SETTINGS, report)
-        arm.connect()
+        connect(arm)
         emulated.let_go()
         weather = Weather(emulated, arm, rng)
         began_s = time.monotonic()

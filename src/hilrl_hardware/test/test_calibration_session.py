@@ -1,10 +1,14 @@
 """Calibration against an emulated arm: what is found, what is refused, and that nothing is left behind."""
 
+import time
+from collections.abc import Callable
 from contextlib import suppress
+from itertools import groupby
 
 import pytest
 from emulated_arm import Hand, memory, stops
 
+from hilrl_hardware import bus as bus_module
 from hilrl_hardware import registers as r
 from hilrl_hardware import servo_calibration
 from hilrl_hardware.bus import PortGone, ServoBus
@@ -14,6 +18,14 @@ from hilrl_hardware.emulator.client import EmulatedBus
 from hilrl_hardware.emulator.recording import Written
 from hilrl_hardware.servo_calibration import NotRestored
 from hilrl_ros.joints import JOINT_NAMES
+
+PATIENCE_S = 20.0
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """How long a reply may take is tested elsewhere; a busy machine takes its time."""
+    monkeypatch.setattr(bus_module, "REPLY_TIMEOUT_S", 0.2)
 
 
 @pytest.fixture
@@ -29,9 +41,22 @@ def bus(emulated):
         yield bus
 
 
+def observe_until(session: CalibrationSession, condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    session.observe()
+    while not condition():
+        assert time.monotonic() < deadline, f"silent: {session.silent}"
+        session.observe()
+
+
+def hand_on(session: CalibrationSession, emulated: EmulatedBus) -> Hand:
+    """All joints are seen at every step: on a busy machine a reply is lost now and then."""
+    return Hand(emulated, lambda: observe_until(session, lambda: not session.silent))
+
+
 def moved_through(session: CalibrationSession, emulated: EmulatedBus, closed_end: int = 0) -> Hand:
     """Homed, swept, and the gripper's ends shown: closed at the lower (0) or upper (1) stop."""
-    hand = Hand(emulated, session.observe)
+    hand = hand_on(session, emulated)
     session.home()
     hand.sweeps()
     for end in (closed_end, 1 - closed_end):
@@ -103,11 +128,10 @@ def test_all_motors_are_limp_before_anything_else_is_written(emulated, bus):
         bus.write(servo_id, r.TORQUE_ENABLE, 1)
     with CalibrationSession(bus, "follower") as session:
         session.home()
-    events = written(emulated)[6:]
-    assert [(e.servo_id, e.address, e.data) for e in events[:6]] == [
-        (servo_id, r.TORQUE_ENABLE.address, b"\x00") for servo_id in SERVO_IDS.values()
-    ]
-    assert not any(e.address == r.TORQUE_ENABLE.address for e in events[6:])
+    # A write is repeated where its receipt is lost.
+    writes = [write for write, _ in groupby((e.servo_id, e.address, e.data) for e in written(emulated))][6:]
+    assert writes[:6] == [(servo_id, r.TORQUE_ENABLE.address, b"\x00") for servo_id in SERVO_IDS.values()]
+    assert not any(address == r.TORQUE_ENABLE.address for _, address, _ in writes[6:])
     assert not any(servo["torque_enabled"] for servo in emulated.truth())
 
 
@@ -126,7 +150,7 @@ def test_a_joint_homed_near_its_stop_is_caught_at_the_seam(emulated, bus):
         hand = Hand(emulated, lambda: None)
         hand.moves("shoulder_pan", hand.ends("shoulder_pan")[0])
         session.home()
-        hand.look = session.observe
+        hand.look = hand_on(session, emulated).look
         hand.sweeps()
         assert session.crossed_seam == ["shoulder_pan"]
         for end in (0, 1):
@@ -142,7 +166,7 @@ def test_a_joint_homed_near_its_stop_is_caught_at_the_seam(emulated, bus):
 
 def test_a_joint_that_was_not_swept_far_enough_is_named(emulated, bus):
     with CalibrationSession(bus, "follower") as session:
-        hand = Hand(emulated, session.observe)
+        hand = hand_on(session, emulated)
         session.home()
         hand.sweeps("shoulder_pan", "shoulder_lift", "elbow_flex", "gripper")
         hand.moves("wrist_flex", hand.middle("wrist_flex") + 900)
@@ -187,7 +211,7 @@ def test_widths_make_a_map_and_one_that_shrinks_is_refused(emulated, bus):
 
 def test_directions_are_seen_also_over_the_seam(emulated, bus):
     with CalibrationSession(bus, "follower") as session:
-        hand = Hand(emulated, session.observe)
+        hand = hand_on(session, emulated)
         session.home()
         middle = hand.middle("wrist_roll")
         for begin, end, direction in ((1500, 1780, 1), (1780, 1500, -1), (-100, 0, 0)):
@@ -234,12 +258,12 @@ def test_a_joint_that_does_not_answer_for_a_moment_is_told_and_keeps_its_range(e
     with CalibrationSession(bus, "follower") as session:
         session.home()
         emulated.fault("absent", servo_id=2)
-        session.observe()
-        assert session.silent == ["shoulder_lift"]
+        observe_until(session, lambda: session.silent == ["shoulder_lift"])
         emulated.heal()
         for _ in range(20):
             session.observe()
-        assert session.silent == [] and session.crossed_seam == []
+        observe_until(session, lambda: session.silent == [])
+        assert session.crossed_seam == []
 
 
 def test_a_plug_pulled_midway_is_told_with_what_the_servos_should_have(emulated, bus):
