@@ -306,8 +306,11 @@ class Arm:
             )
         self._health.reset()
         self._judge()
-        if self.verdict.level >= Level.HOLD:
-            return self.verdict.findings[0].text
+        against = [finding for finding in self.verdict.findings if finding.level >= Level.HOLD]
+        if against and all(finding.is_silence for finding in against):
+            raise NoReply(against[0].text)
+        if against:
+            return against[0].text
         if self.mode is not Mode.ACTIVE:
             try:
                 # Torque that is still going down must not come back at goals which the arm has sunk from.

@@ -49,6 +49,11 @@ class Finding:
     """Empty for the supply, which all share."""
     text: str
 
+    @property
+    def is_silence(self) -> bool:
+        """Whether all that is wrong is that a servo did not answer; it may by now."""
+        return self.key == f"{self.joint} {_SILENCE.name}"
+
 
 @dataclass(frozen=True)
 class Verdict:

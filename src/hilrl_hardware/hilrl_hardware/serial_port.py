@@ -1,5 +1,6 @@
 """The SDK's port, made safe to wait on: locked, never busy, never blocked, stale input thrown away."""
 
+import contextlib
 import fcntl
 import os
 import select
@@ -25,7 +26,6 @@ class SerialPort(PortHandler):  # type: ignore[misc]
             self.port_name,
             cflag_baud,
             timeout=0,
-            write_timeout=WRITE_TIMEOUT_S,
             exclusive=True,  # flock: keeps out every other driver that locks
         )
         # And this keeps out those that do not.
@@ -46,6 +46,20 @@ class SerialPort(PortHandler):  # type: ignore[misc]
     def clearPort(self) -> None:  # noqa: N802
         """Throw away what has come in. The SDK calls this before each request, and only waits for output."""
         self.ser.reset_input_buffer()
+
+    def writePort(self, packet: list[int]) -> int:  # noqa: N802
+        """Send, and return how many bytes. Raises one of `PORT_ERRORS` where they are not taken in time.
+
+        pyserial's own raises where the process was held up for that long, though all has been sent.
+        """
+        data, until_s, descriptor = bytes(packet), time.monotonic() + WRITE_TIMEOUT_S, self.ser.fileno()
+        while data:
+            with contextlib.suppress(BlockingIOError):
+                data = data[os.write(descriptor, data) :]
+            wait_s = max(0.0, until_s - time.monotonic())
+            if data and not select.select([], [descriptor], [], wait_s)[1]:
+                raise serial.SerialTimeoutException(f"it takes no more within {WRITE_TIMEOUT_S} s")
+        return len(packet)
 
     def receive(self, until_s: float) -> bytes:
         """What has come in, as soon as there is something; empty at the monotonic time `until_s`.

@@ -103,6 +103,17 @@ def test_torque_that_is_asked_for_with_patience_comes_on_once_a_silent_servo_ans
     assert free_arm.mode is Mode.ACTIVE and all(torque(emulated))
 
 
+def test_patience_outlasts_the_hold_that_silence_leads_to(free_arm, emulated):
+    free_arm.settings = ArmSettings(ease_down_s=1.0)
+    emulated.fault("absent", servo_id=4)
+    asked = free_arm.request_torque(True, patience_s=PATIENCE_S)
+    cycles(free_arm, 20)
+    assert free_arm.verdict.findings, "it holds for it"
+    emulated.heal()
+    assert answer(free_arm, asked) == ""
+    assert all(torque(emulated))
+
+
 def test_patience_has_an_end(free_arm, emulated):
     emulated.fault("absent", servo_id=4)
     asked = free_arm.request_torque(True, patience_s=0.3)

@@ -1,5 +1,6 @@
 """The bus against an emulated one in a process of its own, with every fault of the wire."""
 
+import os
 import subprocess
 import sys
 import time
@@ -7,10 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import serial
 
 from hilrl_hardware import registers as r
 from hilrl_hardware.bus import LATE_LIMIT_S, NoReply, PortGone, ServoBus
 from hilrl_hardware.emulator.client import EmulatedBus
+from hilrl_hardware.serial_port import WRITE_TIMEOUT_S, SerialPort
 
 IDS = (1, 2, 3, 4, 5, 6)
 PATIENCE_S = 20.0
@@ -131,6 +134,31 @@ def test_an_unplugged_board_is_said_to_be_gone_and_can_be_opened_when_it_is_back
     bus.close()
     bus.open()
     complete(lambda: bus.read_feedback(IDS))
+
+
+def test_a_process_that_is_held_up_while_it_sends_has_not_lost_the_board(bus, monkeypatch):
+    write = os.write
+
+    def held_up(descriptor: int, data: bytes) -> int:
+        sent = write(descriptor, data)
+        time.sleep(2 * WRITE_TIMEOUT_S)
+        return sent
+
+    monkeypatch.setattr(os, "write", held_up)
+    bus.sync_write(r.TORQUE_ENABLE, dict.fromkeys(IDS, 0))
+    monkeypatch.undo()
+    complete(lambda: bus.read_feedback(IDS))
+
+
+def test_a_board_that_takes_nothing_is_not_waited_for():
+    reader, board = os.openpty()
+    port = SerialPort(os.ttyname(board))
+    port.setupPort(1_000_000)
+    with pytest.raises(serial.SerialTimeoutException, match="it takes no more"):
+        port.writePort([0] * 1_000_000)
+    port.closePort()
+    os.close(reader)
+    os.close(board)
 
 
 def test_a_second_process_is_kept_out(bus, emulated):
