@@ -67,8 +67,8 @@ class KeyboardTeleop(Node):
         # Last, so that whatever fails before leaves the terminal alone.
         self._keys = self._source(params["keys_from"], params["deadman_key"])
         self._retune(params.values)
-        for line in self._keys.help if self._screen else ():
-            print(line, flush=True)
+        if self._screen:
+            print("\n".join(self._keys.help), flush=True)
         # A person's time, also where the arm's is simulated.
         self.create_timer(PERIOD_S, self._act, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
